@@ -1,0 +1,80 @@
+import type { InjectionToken } from 'tsyringe';
+import type { Storage } from '../storage/index.js';
+import type { Image } from './image.js';
+import type { OptionSchema, OptionValue, OptionValues } from './options.js';
+import type { Reference } from './references.js';
+
+/** How an image is opened. */
+export interface OpenOptions {
+  /** Whether writes will be made. The storage is writable then, too. */
+  readonly writable: boolean;
+  /** Most bytes of memory for cached metadata; 32 MiB by default. */
+  readonly cacheSize?: number | undefined;
+  /** Values of {@link BlockDriver.openOptions}, not yet checked. */
+  readonly options?: OptionValues | undefined;
+}
+
+/** What image to make. */
+export interface CreateOptions {
+  /** Size of the guest's disk in bytes. */
+  readonly size: number;
+  /** Backing file to name in the image; the text is stored as given. */
+  readonly backing?: Reference | undefined;
+  /** Values of {@link BlockDriver.createOptions}, checked and completed with defaults. */
+  readonly options: Readonly<Record<string, OptionValue>>;
+}
+
+/**
+ * An image format. Complete with `format` and `open`; everything else is optional. Register the class
+ * under {@link BLOCK_DRIVER}; see `@lamella/driver-raw` for the smallest one.
+ */
+export interface BlockDriver {
+  /** Name as users write it: `qcow2`, `qed`, `raw`. */
+  readonly format: string;
+
+  /**
+   * How surely a head belongs to this format.
+   *
+   * @param head - the first bytes of the storage, 4096 or fewer if it is shorter
+   * @param location - name of the storage
+   * @returns 0 (no) to 100 (certain). Only raw answers 1, to take what nobody else wants
+   */
+  probe?(head: Uint8Array, location: string): number;
+
+  /**
+   * Opens an image. Validates everything that is read into memory before memory is taken for it,
+   * and writes nothing unless `options.writable`.
+   *
+   * @throws LamellaError `WRONG_FORMAT`, `TRUNCATED`, `INVALID_HEADER`, `UNSUPPORTED`,
+   * `LIMIT_EXCEEDED`, `CORRUPT`
+   */
+  open(storage: Storage, options: OpenOptions): Promise<Image>;
+
+  /**
+   * Writes a new, empty image and makes it durable. Without this method images of the format can't be
+   * made.
+   *
+   * @param storage - empty and writable
+   * @throws LamellaError `INVALID_ARGUMENT`, `LIMIT_EXCEEDED`, `UNSUPPORTED`
+   */
+  create?(storage: Storage, options: CreateOptions): Promise<void>;
+
+  /**
+   * Checks create options without touching anything, so that an existing file survives a mistake.
+   *
+   * @throws LamellaError as {@link BlockDriver.create}
+   */
+  validateCreate?(options: CreateOptions): void;
+
+  /** Options of {@link BlockDriver.create}. */
+  readonly createOptions?: OptionSchema;
+
+  /** Options of {@link BlockDriver.open}. */
+  readonly openOptions?: OptionSchema;
+
+  /** Whether {@link CreateOptions.backing} is understood. */
+  readonly supportsBacking?: boolean;
+}
+
+/** Multi-injection token: every registered {@link BlockDriver}. */
+export const BLOCK_DRIVER: InjectionToken<BlockDriver> = Symbol.for('lamella.BlockDriver');

@@ -1,0 +1,94 @@
+import type { Awaitable } from '../bytes/index.js';
+import type { Extent } from './extent.js';
+import type { OptionValue } from './options.js';
+import type { Placement } from './placement.js';
+import type { References } from './references.js';
+
+/** What the engine knows of the layers below, when it clears a range. */
+export interface ClearContext {
+  /** An unallocated cluster in this range would read as zeroes: no layer below reaches it. */
+  readonly zeroBelow: boolean;
+}
+
+/** How a range is to be zeroed. */
+export interface ZeroContext extends ClearContext {
+  /** Space may be given back; `false` asks to keep or reserve it where the format can. */
+  readonly unmap: boolean;
+}
+
+/** How an image's size is to change. */
+export interface ResizeOptions {
+  /** Ends the operation early with `ABORTED`. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * An open image: the answers to "where does this guest range live". It moves no guest data itself;
+ * the engine does, by these answers.
+ *
+ * Offsets and lengths are bytes of the guest's disk. The engine calls with
+ * `0 <= offset`, `1 <= length`, `offset + length <= size` only, may have many calls under way at
+ * once, and keeps writes, zeroing and discards away from clusters in which an allocating write, zeroing
+ * or discard is under way. Whole-image operations (resize, close) run alone.
+ */
+export interface Image {
+  /** Size of the guest's disk in bytes. */
+  readonly size: number;
+  /**
+   * Unit of allocation in bytes; 1 for an image that never allocates. Two writes to one cluster may
+   * depend on each other, writes to two clusters never do.
+   */
+  readonly clusterSize: number;
+  /** Files that the image names, as written. */
+  readonly references: References;
+  /** Properties of the image under the names of its create options, for people: `cluster_size`, … */
+  readonly options: Readonly<Record<string, OptionValue>>;
+
+  /**
+   * Where a guest range lives. Returns a plain value whenever the metadata is cached.
+   *
+   * @throws LamellaError `CORRUPT`, `TRUNCATED`, `UNSUPPORTED`, `IO_ERROR`
+   */
+  map(offset: number, length: number): Awaitable<Extent>;
+
+  /**
+   * Where a write goes. Without this method the image is read-only.
+   *
+   * @throws LamellaError `NO_SPACE`, `CORRUPT`, `LIMIT_EXCEEDED`, `IO_ERROR`
+   */
+  place?(offset: number, length: number): Awaitable<Placement>;
+
+  /**
+   * Makes the longest prefix of the range that it can read as zeroes without writing data. The engine
+   * writes zeroes for what is left over and asks again behind it. `offset` is aligned to the cluster
+   * size; `length` is too, unless the range ends with the disk.
+   *
+   * @returns bytes done, 0 if the first cluster can't be done
+   */
+  zero?(offset: number, length: number, context: ZeroContext): Awaitable<number>;
+
+  /**
+   * Drops whole clusters. Afterwards each byte reads as zero or as before, never as what the backing
+   * layer says. Aligned like {@link Image.zero}. Without this method discards do nothing.
+   */
+  discard?(offset: number, length: number, context: ClearContext): Awaitable<void>;
+
+  /**
+   * Makes all committed writes durable, metadata in the order that a crash at any point leaks space
+   * at most. Without this method the engine flushes the storage.
+   */
+  flush?(): Promise<void>;
+
+  /**
+   * Changes the size of the guest's disk. New bytes read as zeroes.
+   *
+   * @param size - bytes
+   */
+  resize?(size: number, options?: ResizeOptions): Promise<void>;
+
+  /**
+   * Flushes and marks the image as cleanly closed. The storage stays open: who opened it closes it.
+   * Closing twice is no error.
+   */
+  close(): Promise<void>;
+}

@@ -1,0 +1,8 @@
+import 'reflect-metadata';
+
+export * from './bytes/index.js';
+export * from './driver/index.js';
+export * from './errors/index.js';
+export * from './metadata/index.js';
+export * from './platform/index.js';
+export * from './storage/index.js';

@@ -1,0 +1,235 @@
+import type { Awaitable } from '../bytes/index.js';
+import { isPromise, viewOf } from '../bytes/index.js';
+import type { Storage } from '../storage/index.js';
+import { WriteBack } from './write-back.js';
+
+/** A cached piece of an on-disk table. */
+export interface CachedSlice {
+  /** Byte offset of the slice within the storage. */
+  readonly offset: number;
+  /** The content. After changing it, call {@link TableCache.markDirty} before the next await. */
+  readonly bytes: Uint8Array;
+  /** The content, for reading and writing fields. */
+  readonly view: DataView;
+}
+
+/** The cache's own knowledge of a slice. */
+export class Slice implements CachedSlice {
+  readonly view: DataView;
+  /** Changed since it was last handed to a write-back. */
+  dirty = false;
+  /** Write-backs under way: until they end, the disk may be older than the memory. */
+  writing = 0;
+  /** Used since the eviction hand last passed. */
+  used = true;
+
+  constructor(
+    readonly offset: number,
+    readonly bytes: Uint8Array,
+  ) {
+    this.view = viewOf(bytes);
+  }
+}
+
+/** Size and bounds of a {@link TableCache}. */
+export interface TableCacheOptions {
+  /** Bytes of one slice: a power of two that divides the tables' size and alignment. */
+  readonly sliceSize: number;
+  /** Most bytes to hold; at least two slices are held whatever this says. */
+  readonly maxBytes: number;
+}
+
+/**
+ * A bounded cache of table slices (L1, L2, refcount blocks), keyed by their offset in the storage.
+ *
+ * - A miss is read once, however many callers wait for it.
+ * - Lookups and changes go on while slices are written back, because a write-back works on copies.
+ * - Slices that are dirty or being written are never evicted; the owner watches {@link overfull} and
+ *   writes back in the order its format needs. Clean ones leave by second chance.
+ *
+ * A slice obtained from the cache is only valid until the next await: after it, get it again.
+ */
+export class TableCache {
+  readonly #storage: Storage;
+  readonly #sliceSize: number;
+  readonly #maxSlices: number;
+  readonly #slices = new Map<number, Slice>();
+  readonly #loads = new Map<number, Promise<Slice>>();
+  #dirtyCount = 0;
+
+  constructor(storage: Storage, options: TableCacheOptions) {
+    this.#storage = storage;
+    this.#sliceSize = options.sliceSize;
+    this.#maxSlices = Math.max(2, Math.floor(options.maxBytes / options.sliceSize));
+  }
+
+  /** Bytes of one slice. */
+  get sliceSize(): number {
+    return this.#sliceSize;
+  }
+
+  /** Bytes held now. */
+  get heldBytes(): number {
+    return this.#slices.size * this.#sliceSize;
+  }
+
+  /** Bytes changed and not yet handed to a write-back. */
+  get dirtyBytes(): number {
+    return this.#dirtyCount * this.#sliceSize;
+  }
+
+  /** So much is dirty that the owner should write back before it changes more. */
+  get overfull(): boolean {
+    return this.#dirtyCount * 2 >= this.#maxSlices;
+  }
+
+  /** The slice, if it is cached. */
+  get(offset: number): CachedSlice | undefined {
+    return this.#cached(offset);
+  }
+
+  #cached(offset: number): Slice | undefined {
+    const slice = this.#slices.get(offset);
+    if (slice !== undefined) {
+      slice.used = true;
+    }
+    return slice;
+  }
+
+  /**
+   * The slice, read from the storage if need be.
+   *
+   * @throws LamellaError as `Storage.read`
+   */
+  load(offset: number): Awaitable<CachedSlice> {
+    return this.#obtain(offset);
+  }
+
+  #obtain(offset: number): Awaitable<Slice> {
+    return this.#cached(offset) ?? this.#loads.get(offset) ?? this.#read(offset);
+  }
+
+  /** A slice of zeroes for a table that is new on disk; dirty from the start. */
+  create(offset: number): CachedSlice {
+    this.#remove(offset);
+    const slice = new Slice(offset, new Uint8Array(this.#sliceSize));
+    this.#insert(slice);
+    this.markDirty(slice);
+    return slice;
+  }
+
+  /** The slice was changed: a later write-back has to store it. */
+  markDirty(slice: CachedSlice): void {
+    const known = this.#slices.get(slice.offset);
+    if (known === undefined || known !== slice) {
+      throw new Error(`slice at ${slice.offset} was kept across an await and left the cache`);
+    }
+    if (!known.dirty) {
+      known.dirty = true;
+      this.#dirtyCount += 1;
+    }
+  }
+
+  /** Drops what is cached of a range whose space is no longer a table; changes in it are lost. */
+  forget(offset: number, length: number): void {
+    for (let position = offset; position < offset + length; position += this.#sliceSize) {
+      this.#remove(position);
+      this.#loads.delete(position);
+    }
+  }
+
+  /**
+   * Takes copies of all dirty slices, as they are at this moment. Nothing is written yet: the owner
+   * writes several caches' snapshots in its order.
+   *
+   * @param select - only slices for which this holds
+   */
+  beginWriteBack(select: (offset: number) => boolean = () => true): WriteBack {
+    const taken: Slice[] = [];
+    for (const slice of this.#slices.values()) {
+      if (slice.dirty && select(slice.offset)) {
+        slice.dirty = false;
+        slice.writing += 1;
+        taken.push(slice);
+      }
+    }
+    this.#dirtyCount -= taken.length;
+    return new WriteBack(this.#storage, taken, (slice, stored) => this.#settle(slice, stored));
+  }
+
+  #settle(slice: Slice, stored: boolean): void {
+    slice.writing -= 1;
+    if (!stored && !slice.dirty && this.#slices.get(slice.offset) === slice) {
+      slice.dirty = true;
+      this.#dirtyCount += 1;
+    }
+  }
+
+  #read(offset: number): Awaitable<Slice> {
+    const slice = new Slice(offset, new Uint8Array(this.#sliceSize));
+    const reading = this.#storage.read(slice.bytes, offset);
+    if (!isPromise(reading)) {
+      this.#insert(slice);
+      return slice;
+    }
+    const load = reading.then(
+      () => {
+        if (this.#loads.get(offset) !== load) {
+          return this.#obtain(offset);
+        }
+        this.#loads.delete(offset);
+        const newer = this.#slices.get(offset);
+        if (newer !== undefined) {
+          return newer;
+        }
+        this.#insert(slice);
+        return slice;
+      },
+      (error: unknown) => {
+        if (this.#loads.get(offset) === load) {
+          this.#loads.delete(offset);
+        }
+        throw error;
+      },
+    );
+    this.#loads.set(offset, load);
+    return load;
+  }
+
+  #insert(slice: Slice): void {
+    this.#slices.set(slice.offset, slice);
+    if (this.#slices.size > this.#maxSlices) {
+      this.#evict();
+    }
+  }
+
+  #remove(offset: number): void {
+    const slice = this.#slices.get(offset);
+    if (slice !== undefined) {
+      this.#slices.delete(offset);
+      if (slice.dirty) {
+        slice.dirty = false;
+        this.#dirtyCount -= 1;
+      }
+    }
+  }
+
+  /**
+   * Second chance: the map's insertion order is the clock, and a used slice goes to its end. Stops
+   * after a bounded number of steps, so that a cache full of dirty slices costs no scan per insertion.
+   */
+  #evict(): void {
+    let steps = 16;
+    for (const slice of this.#slices.values()) {
+      if (this.#slices.size <= this.#maxSlices || steps === 0) {
+        return;
+      }
+      steps -= 1;
+      this.#slices.delete(slice.offset);
+      if (slice.dirty || slice.writing > 0 || slice.used) {
+        slice.used = false;
+        this.#slices.set(slice.offset, slice);
+      }
+    }
+  }
+}

@@ -1,0 +1,24 @@
+import type { InjectionToken } from 'tsyringe';
+import type { Awaitable } from '../bytes/index.js';
+
+/** A compression method that a format may use for its clusters. */
+export interface CompressionCodec {
+  /** `deflate` (raw, without zlib header, RFC 1951) or `zstd`, or a third party's name. */
+  readonly name: string;
+
+  /**
+   * Decompresses one cluster. Bytes after the end of the compressed stream are ignored, because
+   * formats pad to sectors.
+   *
+   * @param input - compressed bytes; not kept after the promise settles
+   * @param outputLength - bytes that must come out
+   * @returns exactly `outputLength` bytes
+   * @throws LamellaError `CORRUPT` when the stream is damaged or gives another number of bytes
+   */
+  decompress(input: Uint8Array, outputLength: number): Awaitable<Uint8Array>;
+}
+
+/** Multi-injection token: every registered {@link CompressionCodec}. */
+export const COMPRESSION_CODEC: InjectionToken<CompressionCodec> = Symbol.for(
+  'lamella.CompressionCodec',
+);

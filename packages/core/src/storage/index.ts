@@ -1,0 +1,3 @@
+export * from './memory-storage.js';
+export * from './storage.js';
+export * from './storage-driver.js';
