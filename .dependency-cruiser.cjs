@@ -27,7 +27,7 @@ module.exports = {
       name: 'no-node-in-core-and-drivers',
       comment: 'What a platform gives comes in through injection tokens.',
       severity: 'error',
-      from: { path: '^packages/(core|driver-[^/]+)/src/' },
+      from: { path: '^packages/(core|driver-[^/]+)/src/', pathNot: '^packages/driver-testkit/' },
       to: { dependencyTypes: ['core'] },
     },
     {

@@ -1,7 +1,9 @@
 import 'reflect-metadata';
 
 export * from './bytes/index.js';
+export * from './chain/index.js';
 export * from './driver/index.js';
+export * from './engine/index.js';
 export * from './errors/index.js';
 export * from './metadata/index.js';
 export * from './platform/index.js';

@@ -1,1 +1,11 @@
-export {};
+export * from '@lamella/core';
+export { registerBuiltins } from './builtins.js';
+export type { ComposePart } from './compose.js';
+export { type CreateImageOptions, ImageCreator } from './image-creator.js';
+export {
+  type BlockDriverClass,
+  type ComposeOptions,
+  Lamella,
+  type LamellaOptions,
+  type OverlayOptions,
+} from './lamella.js';

@@ -20,8 +20,8 @@ export class Slice implements CachedSlice {
   dirty = false;
   /** Write-backs under way: until they end, the disk may be older than the memory. */
   writing = 0;
-  /** Used since the eviction hand last passed. */
-  used = true;
+  /** Used again since it came in or since the eviction hand last passed. */
+  used = false;
 
   constructor(
     readonly offset: number,

@@ -1,3 +1,4 @@
 export * from './memory-storage.js';
 export * from './storage.js';
 export * from './storage-driver.js';
+export * from './storage-registry.js';

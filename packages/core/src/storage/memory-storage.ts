@@ -95,12 +95,13 @@ export class MemoryStorage implements Storage {
   map(offset: number, length: number): StorageExtent {
     this.#assertOpen();
     const first = Math.floor(offset / PAGE_SIZE);
+    const last = Math.ceil((offset + length) / PAGE_SIZE);
     const hole = !this.#pages.has(first);
-    let end = (first + 1) * PAGE_SIZE;
-    while (end < offset + length && this.#pages.has(end / PAGE_SIZE) !== hole) {
-      end += PAGE_SIZE;
-    }
-    return { kind: hole ? 'hole' : 'data', length: Math.min(length, end - offset) };
+    const next = hole ? this.#firstPageFrom(first, last) : this.#firstHoleFrom(first, last);
+    return {
+      kind: hole ? 'hole' : 'data',
+      length: Math.min(length, next * PAGE_SIZE - offset),
+    };
   }
 
   async flush(): Promise<void> {
@@ -138,6 +139,29 @@ export class MemoryStorage implements Storage {
     const page = new Uint8Array(PAGE_SIZE);
     this.#pages.set(index, page);
     return page;
+  }
+
+  #firstHoleFrom(first: number, last: number): number {
+    let index = first;
+    while (index < last && this.#pages.has(index)) {
+      index += 1;
+    }
+    return index;
+  }
+
+  #firstPageFrom(first: number, last: number): number {
+    if (last - first <= this.#pages.size) {
+      let index = first;
+      while (index < last && !this.#pages.has(index)) {
+        index += 1;
+      }
+      return index;
+    }
+    let nearest = last;
+    for (const index of this.#pages.keys()) {
+      nearest = index >= first && index < nearest ? index : nearest;
+    }
+    return nearest;
   }
 
   #clear(offset: number, length: number): void {

@@ -1,0 +1,207 @@
+import { type DiskExtent, Engine, type LayerStack, type MissingBacking } from '../engine/index.js';
+import { LamellaError } from '../errors/index.js';
+import type { WriteZeroesOptions } from '../storage/index.js';
+import { closeLayers, describeLayer, type Layer, type LayerInfo } from './layer.js';
+
+/** Part of a disk to look at, and how to end early. */
+export interface ExtentsOptions {
+  /** First byte; 0 by default. */
+  readonly offset?: number;
+  /** Bytes; up to the disk's end by default. */
+  readonly length?: number;
+  /** Ends the listing with `ABORTED`. */
+  readonly signal?: AbortSignal;
+}
+
+/** An open disk at the top of a chain. */
+export type OpenLayers = readonly [Layer, ...Layer[]];
+
+/**
+ * A virtual disk: a chain of images, top first, seen as one sequence of bytes. Writes go to the top
+ * layer; reads fall through to the first layer that holds the bytes.
+ *
+ * Requests may be made without waiting for earlier ones. Overlapping requests under way at the same
+ * time have no defined order among each other, but never corrupt the image. Close it, or declare it with
+ * `await using`.
+ */
+export class Disk implements AsyncDisposable {
+  readonly #layers: OpenLayers;
+  readonly #borrowed: readonly Layer[];
+  readonly #missing: MissingBacking | undefined;
+  readonly #engine: Engine;
+  #closing: Promise<void> | undefined;
+
+  /**
+   * Made by `Lamella`; programs have no need to call it.
+   *
+   * @param layers - open images that this disk owns and closes, top first
+   * @param below - further open layers that somebody else owns
+   * @param missing - the backing file that the last layer names and that was left out
+   */
+  constructor(layers: OpenLayers, below: readonly Layer[] = [], missing?: MissingBacking) {
+    this.#layers = layers;
+    this.#borrowed = below;
+    this.#missing = missing;
+    const stack: LayerStack = { layers: [layers[0], ...layers.slice(1), ...below], missing };
+    this.#engine = new Engine(stack, layers[0].writable);
+  }
+
+  /** Size of the disk in bytes. */
+  get size(): number {
+    return this.#layers[0].image.size;
+  }
+
+  /** Where the top layer lives. */
+  get location(): string {
+    return this.#layers[0].storage.location;
+  }
+
+  /** Format of the top layer. */
+  get format(): string {
+    return this.#layers[0].format;
+  }
+
+  /** Whether writes are allowed and the top format takes them. */
+  get writable(): boolean {
+    return this.#engine.writable;
+  }
+
+  /** The layers, top first. */
+  get layers(): readonly LayerInfo[] {
+    return this.#all.map(describeLayer);
+  }
+
+  /** The backing file that the last layer names and that was not opened, by reference policy. */
+  get missingBacking(): MissingBacking | undefined {
+    return this.#missing;
+  }
+
+  /**
+   * Fills the buffer with the disk's bytes from `offset` on.
+   *
+   * @param buffer - as many bytes as are wanted
+   * @param offset - bytes, `0 <= offset` and `offset + buffer.length <= size`
+   * @throws LamellaError `OUT_OF_RANGE`, `INVALID_ARGUMENT`, `CLOSED`, `IO_ERROR`, `CORRUPT`,
+   * `TRUNCATED`, `REFERENCE_DENIED` (the bytes are in a backing file that was left out)
+   */
+  read(buffer: Uint8Array, offset: number): Promise<void> {
+    return this.#engine.read(buffer, offset);
+  }
+
+  /**
+   * Writes bytes at `offset`. Durable after the next {@link Disk.flush}. The caller keeps `bytes`
+   * unchanged until the promise settles.
+   *
+   * @param bytes - what to write
+   * @param offset - bytes, `0 <= offset` and `offset + bytes.length <= size`
+   * @throws LamellaError as {@link Disk.read}, and `READ_ONLY`, `NO_SPACE`. After a failure the range
+   * holds old bytes, new bytes or a mixture; the image stays consistent
+   */
+  write(bytes: Uint8Array, offset: number): Promise<void> {
+    return this.#engine.write(bytes, offset);
+  }
+
+  /**
+   * Makes a range read as zeroes, by metadata where the format can.
+   *
+   * @param offset - bytes
+   * @param length - bytes
+   * @param options - whether space may be given back (it may, by default)
+   * @throws LamellaError as {@link Disk.write}
+   */
+  writeZeroes(offset: number, length: number, options: WriteZeroesOptions = {}): Promise<void> {
+    return this.#engine.writeZeroes(offset, length, options);
+  }
+
+  /**
+   * Tells that a range's content is no longer needed. Whole clusters inside it are dropped where the
+   * format can. Afterwards every byte reads as zero or as before, never as what a backing layer holds.
+   *
+   * @param offset - bytes
+   * @param length - bytes
+   * @throws LamellaError as {@link Disk.write}
+   */
+  discard(offset: number, length: number): Promise<void> {
+    return this.#engine.discard(offset, length);
+  }
+
+  /**
+   * Every request that had finished before the call is durable when this resolves: it survives a crash
+   * of the process, the system and the power supply, as far as the storage below keeps its promise.
+   *
+   * @throws LamellaError `IO_ERROR`, `NO_SPACE`, `CLOSED`
+   */
+  flush(): Promise<void> {
+    return this.#engine.flush();
+  }
+
+  /**
+   * Lists who holds what: runs of bytes in order and without gaps, with the layer that answers.
+   *
+   * @throws LamellaError `OUT_OF_RANGE`, `INVALID_ARGUMENT`, `CORRUPT`, `ABORTED`
+   */
+  extents(options: ExtentsOptions = {}): AsyncGenerator<DiskExtent, void, undefined> {
+    const offset = options.offset ?? 0;
+    return this.#engine.extents(offset, options.length ?? this.size - offset, options.signal);
+  }
+
+  /**
+   * Changes the disk's size. New bytes read as zeroes, or as the backing layer where it reaches; bytes
+   * past a smaller size are gone.
+   *
+   * @param size - bytes
+   * @throws LamellaError `READ_ONLY`, `UNSUPPORTED` (the format or driver cannot), `INVALID_ARGUMENT`,
+   * `LIMIT_EXCEEDED`, `NO_SPACE`
+   */
+  async resize(size: number): Promise<void> {
+    if (!Number.isSafeInteger(size) || size < 0) {
+      throw new LamellaError('INVALID_ARGUMENT', `a disk can't have a size of ${size} bytes`, {
+        location: this.location,
+      });
+    }
+    const { image, writable } = this.#layers[0];
+    if (!writable) {
+      throw new LamellaError('READ_ONLY', 'the disk was opened read-only', {
+        location: this.location,
+        hint: 'Open it with { writable: true }.',
+      });
+    }
+    if (image.resize === undefined) {
+      throw new LamellaError('UNSUPPORTED', `${this.format} images can't be resized`, {
+        location: this.location,
+      });
+    }
+    await this.#engine.alone(async () => image.resize?.(size));
+  }
+
+  /**
+   * Waits for requests under way, flushes, marks the image as cleanly closed and closes the files that
+   * this disk opened. Closing twice is no error.
+   *
+   * @throws LamellaError `IO_ERROR`, `NO_SPACE` when the last flush fails; the files are closed all the
+   * same
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  /** Same as {@link Disk.close}, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** @internal The open layers, for another disk on top of this one. */
+  get openLayers(): readonly Layer[] {
+    return this.#all;
+  }
+
+  get #all(): readonly Layer[] {
+    return [...this.#layers, ...this.#borrowed];
+  }
+
+  async #close(): Promise<void> {
+    await this.#engine.stop();
+    await closeLayers(this.#layers);
+  }
+}

@@ -1,0 +1,59 @@
+import type { Image, OptionValue, References } from '../driver/index.js';
+import type { Storage } from '../storage/index.js';
+
+/** What is known of one layer of a disk. */
+export interface LayerInfo {
+  /** Format name: `qcow2`. */
+  readonly format: string;
+  /** The file or other storage, as it was named or resolved. */
+  readonly location: string;
+  /** Size of this layer's disk in bytes; may differ from its neighbours'. */
+  readonly size: number;
+  /** Whether this layer takes writes. Only the top one can. */
+  readonly writable: boolean;
+  /** Properties of the image under the names of its create options. */
+  readonly options: Readonly<Record<string, OptionValue>>;
+  /** Files that the image names, as written, whether or not they were opened. */
+  readonly references: References;
+}
+
+/** An open image with its storage: the chain's own record of a layer. */
+export interface Layer {
+  readonly format: string;
+  readonly storage: Storage;
+  readonly image: Image;
+  readonly writable: boolean;
+}
+
+/** The public view of a layer. */
+export function describeLayer({ format, storage, image, writable }: Layer): LayerInfo {
+  return {
+    format,
+    location: storage.location,
+    size: image.size,
+    writable,
+    options: image.options,
+    references: image.references,
+  };
+}
+
+/**
+ * Closes images and then their storages, all of them even if some fail.
+ *
+ * @throws the first failure
+ */
+export async function closeLayers(layers: readonly Layer[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const { image, storage } of layers) {
+    for (const closable of [image, storage]) {
+      try {
+        await closable.close();
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+  }
+  if (failures.length > 0) {
+    throw failures[0];
+  }
+}

@@ -1,0 +1,120 @@
+import type { OptionValue, OptionValues } from '../driver/index.js';
+import { LamellaError } from '../errors/index.js';
+
+/** A name of an image, taken apart: which file, which format, which options to open it with. */
+export interface ImageName {
+  /** Location of the file, possibly relative to the image that names it. */
+  readonly location: string;
+  /** Format, where the name says. */
+  readonly format?: string | undefined;
+  /** Open options of the format, where the name gives any. */
+  readonly options?: OptionValues | undefined;
+}
+
+const JSON_PREFIX = 'json:';
+/** Longest `json:` name taken; an image's header holds at most 1023 bytes. */
+const MAX_JSON = 64 * 1024;
+/** Keys that say nothing Lamella acts upon and that change no content. */
+const HARMLESS = new Set(['read-only', 'auto-read-only', 'cache', 'discard', 'node-name']);
+
+/**
+ * Takes a name apart. Plain paths and `scheme:` names are locations; `json:` names
+ * (`json:{"driver":"qcow2","file":{"driver":"file","filename":"a.img"}}`, nested or with dotted keys)
+ * give format, file and options.
+ *
+ * @param namedBy - what gives the name, for messages
+ * @throws LamellaError `INVALID_ARGUMENT`, `UNSUPPORTED`
+ */
+export function parseImageName(name: string, namedBy: string): ImageName {
+  return name.startsWith(JSON_PREFIX)
+    ? parseJsonName(name.slice(JSON_PREFIX.length), namedBy)
+    : { location: name };
+}
+
+function parseJsonName(text: string, namedBy: string): ImageName {
+  const keys = new Map<string, OptionValue>();
+  flatten(parseJson(text, namedBy), '', keys, namedBy, 0);
+  const driver = takeText(keys, 'driver', namedBy);
+  const fileDriver = takeText(keys, 'file.driver', namedBy);
+  const filename = takeText(keys, 'file.filename', namedBy) ?? takeText(keys, 'filename', namedBy);
+  if (filename === undefined) {
+    throw unsupported('a json: name without a file name', namedBy);
+  }
+  if (fileDriver !== undefined && fileDriver !== 'file') {
+    throw unsupported(`a json: name over the protocol '${fileDriver}'`, namedBy);
+  }
+  const options: Record<string, OptionValue> = {};
+  for (const [key, value] of keys) {
+    if (HARMLESS.has(key.split('.').at(-1) ?? '') || HARMLESS.has(key.split('.')[0] ?? '')) {
+      continue;
+    }
+    if (key.includes('.')) {
+      throw unsupported(`'${key}' in a json: name`, namedBy);
+    }
+    options[key] = value;
+  }
+  return {
+    location: `file:${filename}`,
+    format: driver === 'file' ? 'raw' : driver,
+    options: Object.keys(options).length === 0 ? undefined : options,
+  };
+}
+
+function parseJson(text: string, namedBy: string): unknown {
+  if (text.length > MAX_JSON) {
+    throw new LamellaError('LIMIT_EXCEEDED', 'a json: name is too long', { location: namedBy });
+  }
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new LamellaError('INVALID_ARGUMENT', 'a json: name is not valid JSON', {
+      location: namedBy,
+      hint: 'It must be one object, such as json:{"driver":"qcow2","file":{"filename":"a.img"}}.',
+      cause,
+    });
+  }
+}
+
+function flatten(
+  value: unknown,
+  prefix: string,
+  into: Map<string, OptionValue>,
+  namedBy: string,
+  depth: number,
+): void {
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || depth > 8) {
+    throw new LamellaError('INVALID_ARGUMENT', 'a json: name must be an object', {
+      location: namedBy,
+    });
+  }
+  for (const [key, item] of Object.entries(value)) {
+    const path = prefix === '' ? key : `${prefix}.${key}`;
+    if (typeof item === 'string' || typeof item === 'number' || typeof item === 'boolean') {
+      into.set(path, item);
+    } else {
+      flatten(item, path, into, namedBy, depth + 1);
+    }
+  }
+}
+
+function takeText(
+  keys: Map<string, OptionValue>,
+  key: string,
+  namedBy: string,
+): string | undefined {
+  const value = keys.get(key);
+  keys.delete(key);
+  if (value !== undefined && typeof value !== 'string') {
+    throw new LamellaError('INVALID_ARGUMENT', `'${key}' in a json: name must be a text`, {
+      location: namedBy,
+    });
+  }
+  return value;
+}
+
+function unsupported(what: string, namedBy: string): LamellaError {
+  return new LamellaError('UNSUPPORTED', `${what} is not supported`, {
+    location: namedBy,
+    hint: 'Name the file directly and give its format.',
+  });
+}

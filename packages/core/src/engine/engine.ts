@@ -1,0 +1,184 @@
+import { isPromise } from '../bytes/index.js';
+import { LamellaError } from '../errors/index.js';
+import type { WriteZeroesOptions } from '../storage/index.js';
+import { type DiskExtent, listExtents } from './extents.js';
+import type { EngineLayer, LayerStack } from './layers.js';
+import { Locator } from './locator.js';
+import { Reader } from './reader.js';
+import { RequestTracker } from './request-tracker.js';
+import { Writer } from './writer.js';
+
+/** What is returned by everything that was done at once: no promise is made per request. */
+const DONE: Promise<void> = Promise.resolve();
+
+/**
+ * Moves guest bytes over a stack of images: checks ranges, keeps requests that would hurt each other
+ * apart, and leaves where the bytes are to the images.
+ */
+export class Engine {
+  readonly #top: EngineLayer;
+  readonly #stack: LayerStack;
+  readonly #reader: Reader;
+  readonly #writer: Writer;
+  readonly #locator: Locator;
+  readonly #tracker = new RequestTracker();
+  readonly #writable: boolean;
+  #closed = false;
+
+  /**
+   * @param stack - open images, top first
+   * @param writable - whether the top image was opened for writing
+   */
+  constructor(stack: LayerStack, writable: boolean) {
+    this.#stack = stack;
+    this.#top = stack.layers[0];
+    this.#writable = writable;
+    this.#reader = new Reader(stack);
+    this.#locator = new Locator(stack);
+    this.#writer = new Writer(stack, this.#reader, this.#locator, this.#tracker);
+  }
+
+  /** Whether writes are allowed and the top format takes them. */
+  get writable(): boolean {
+    return this.#writable && this.#writer.able;
+  }
+
+  /** Fills the buffer with guest bytes from `offset`. See `Disk.read`. */
+  read(buffer: Uint8Array, offset: number): Promise<void> {
+    try {
+      this.#checkRange(offset, buffer.length);
+      if (buffer.length === 0) {
+        return DONE;
+      }
+      const end = offset + buffer.length;
+      if (!this.#tracker.isFree(offset, end)) {
+        return this.#readInTurn(buffer, offset);
+      }
+      const done = this.#reader.read(0, buffer, offset);
+      return isPromise(done) ? this.#follow(done, offset, end) : DONE;
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Writes guest bytes at `offset`. See `Disk.write`. */
+  write(bytes: Uint8Array, offset: number): Promise<void> {
+    try {
+      this.#checkWritable();
+      this.#checkRange(offset, bytes.length);
+      return bytes.length === 0 ? DONE : (this.#writer.write(bytes, offset) ?? DONE);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** See `Disk.writeZeroes`. */
+  async writeZeroes(offset: number, length: number, options: WriteZeroesOptions): Promise<void> {
+    this.#checkWritable();
+    this.#checkRange(offset, length);
+    if (length > 0) {
+      await this.#writer.writeZeroes(offset, length, options);
+    }
+  }
+
+  /** See `Disk.discard`. */
+  async discard(offset: number, length: number): Promise<void> {
+    this.#checkWritable();
+    this.#checkRange(offset, length);
+    await this.#writer.discard(offset, length);
+  }
+
+  /** See `Disk.flush`. */
+  async flush(): Promise<void> {
+    this.#checkOpen();
+    if (this.#writable) {
+      const { image, storage } = this.#top;
+      await (image.flush === undefined ? storage.flush() : image.flush());
+    }
+  }
+
+  /** See `Disk.extents`. */
+  extents(
+    offset: number,
+    length: number,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<DiskExtent, void, undefined> {
+    this.#checkRange(offset, length);
+    return listExtents(this.#stack, this.#locator, offset, offset + length, signal);
+  }
+
+  /** Runs something alone: after every request before it and before every request after it. */
+  async alone<T>(action: () => Promise<T>): Promise<T> {
+    this.#checkOpen();
+    const request = this.#tracker.begin(0, Number.POSITIVE_INFINITY, 'exclusive');
+    try {
+      await this.#tracker.ready(request);
+      return await action();
+    } finally {
+      this.#tracker.end(request);
+    }
+  }
+
+  /** Takes no more requests and waits for those under way. */
+  async stop(): Promise<void> {
+    this.#closed = true;
+    await this.#tracker.drain();
+  }
+
+  async #readInTurn(buffer: Uint8Array, offset: number): Promise<void> {
+    const request = this.#tracker.begin(offset, offset + buffer.length, 'shared');
+    try {
+      await this.#tracker.ready(request);
+      await this.#reader.read(0, buffer, offset);
+    } finally {
+      this.#tracker.end(request);
+    }
+  }
+
+  /** Registers a read that could not be done at once, so that its clusters stay until it ends. */
+  #follow(done: Promise<void>, start: number, end: number): Promise<void> {
+    const request = this.#tracker.begin(start, end, 'shared');
+    return done.finally(() => this.#tracker.end(request));
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) {
+      throw new LamellaError('CLOSED', 'the disk is closed', {
+        location: this.#top.storage.location,
+      });
+    }
+  }
+
+  #checkWritable(): void {
+    if (!this.#writable) {
+      throw new LamellaError('READ_ONLY', 'the disk was opened read-only', {
+        location: this.#top.storage.location,
+        hint: 'Open it with { writable: true }, or put an overlay on it.',
+      });
+    }
+  }
+
+  #checkRange(offset: number, length: number): void {
+    this.#checkOpen();
+    if (
+      !Number.isSafeInteger(offset) ||
+      !Number.isSafeInteger(length) ||
+      offset < 0 ||
+      length < 0
+    ) {
+      throw new LamellaError(
+        'INVALID_ARGUMENT',
+        `offset ${offset} and length ${length} must be whole numbers of bytes, 0 or more`,
+        { location: this.#top.storage.location },
+      );
+    }
+    const { size } = this.#top.image;
+    if (offset + length > size) {
+      throw new LamellaError(
+        'OUT_OF_RANGE',
+        `${length} bytes from offset ${offset} end past the disk's ${size} bytes`,
+        { location: this.#top.storage.location, offset },
+      );
+    }
+  }
+}

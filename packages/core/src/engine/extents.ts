@@ -1,0 +1,99 @@
+import { isPromise } from '../bytes/index.js';
+import type { Extent } from '../driver/index.js';
+import { throwIfAborted } from '../errors/index.js';
+import type { LayerStack } from './layers.js';
+import type { Located, Locator } from './locator.js';
+
+/**
+ * A run of the guest's disk that is held in one place.
+ *
+ * - `data`: stored as it is at `hostOffset`
+ * - `compressed`: stored compressed
+ * - `zero`: known to be zeroes, by the format or because the file has a hole there
+ * - `unallocated`: no layer holds it, so it reads as zeroes
+ * - `missing`: only a backing file that was left out knows; can't be read
+ */
+export interface DiskExtent {
+  /** First byte on the guest's disk. */
+  readonly offset: number;
+  /** Bytes. */
+  readonly length: number;
+  /** What is there. */
+  readonly kind: 'data' | 'compressed' | 'zero' | 'unallocated' | 'missing';
+  /** Number of the layer that answers, 0 for the top; undefined where none does. */
+  readonly layer: number | undefined;
+  /** Byte offset in the layer's storage, where the bytes (or their reserved space) have one. */
+  readonly hostOffset: number | undefined;
+}
+
+/** Longest stretch that is looked at between two extents: keeps each step short. */
+const MAX_STEP = 1024 ** 4;
+
+/** Lists who holds what, in order and without gaps; neighbours that continue each other are joined. */
+export async function* listExtents(
+  stack: LayerStack,
+  locator: Locator,
+  start: number,
+  end: number,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<DiskExtent, void, undefined> {
+  let held: DiskExtent | undefined;
+  for (let position = start; position < end; ) {
+    throwIfAborted(signal, stack.layers[0].storage.location);
+    const located = await locator.locate(position, Math.min(end - position, MAX_STEP));
+    let done = 0;
+    while (done < located.extent.length) {
+      const part = await refine(stack, located, position + done, done);
+      done += part.length;
+      const joined = held === undefined ? part : join(held, part);
+      if (joined === undefined && held !== undefined) {
+        yield held;
+      }
+      held = joined ?? part;
+    }
+    position += done;
+  }
+  if (held !== undefined) {
+    yield held;
+  }
+}
+
+/** The next part of a located extent, split where its storage has holes. */
+async function refine(
+  stack: LayerStack,
+  { layer, extent }: Located,
+  offset: number,
+  done: number,
+): Promise<DiskExtent> {
+  const length = extent.length - done;
+  if (extent.kind === 'data' && extent.sparse === true) {
+    const answer = extent.storage.map(extent.offset + done, length);
+    const hole = isPromise(answer) ? await answer : answer;
+    return {
+      offset,
+      length: hole.length,
+      kind: hole.kind === 'hole' ? 'zero' : 'data',
+      layer,
+      hostOffset: extent.offset + done,
+    };
+  }
+  return { offset, length, kind: kindOf(stack, extent), layer, hostOffset: hostOffset(extent) };
+}
+
+function kindOf(stack: LayerStack, extent: Extent): DiskExtent['kind'] {
+  return extent.kind === 'unallocated' && stack.missing !== undefined ? 'missing' : extent.kind;
+}
+
+function hostOffset(extent: Extent): number | undefined {
+  return extent.kind === 'data' || extent.kind === 'zero' ? extent.offset : undefined;
+}
+
+function join(left: DiskExtent, right: DiskExtent): DiskExtent | undefined {
+  const continues =
+    left.kind === right.kind &&
+    left.layer === right.layer &&
+    (left.hostOffset === undefined
+      ? right.hostOffset === undefined
+      : right.hostOffset === left.hostOffset + left.length);
+  return continues ? { ...left, length: left.length + right.length } : undefined;
+}

@@ -1,0 +1,3 @@
+export { Engine } from './engine.js';
+export type { DiskExtent } from './extents.js';
+export type { EngineLayer, LayerStack, MissingBacking } from './layers.js';

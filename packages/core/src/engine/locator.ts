@@ -1,0 +1,73 @@
+import type { Extent } from '../driver/index.js';
+import type { LayerStack } from './layers.js';
+
+/** Who answers for a range, and how. */
+export interface Located {
+  /** Number of the layer that answers, 0 for the top; undefined when none holds the range. */
+  readonly layer: number | undefined;
+  /** What it answers. `unallocated` only where no layer holds the range. */
+  readonly extent: Extent;
+}
+
+/** Walks down a stack of images to the one that holds a range. */
+export class Locator {
+  readonly #stack: LayerStack;
+
+  constructor(stack: LayerStack) {
+    this.#stack = stack;
+  }
+
+  /**
+   * The layer that answers for a prefix of the range.
+   *
+   * @param offset - bytes, below the top layer's size
+   * @param length - bytes, at least 1
+   */
+  async locate(offset: number, length: number): Promise<Located> {
+    let rest = length;
+    for (const [layer, { image }] of this.#stack.layers.entries()) {
+      if (offset >= image.size) {
+        return { layer: undefined, extent: { kind: 'zero', length: rest, allocated: false } };
+      }
+      const extent = await image.map(offset, Math.min(rest, image.size - offset));
+      if (extent.kind !== 'unallocated') {
+        return { layer, extent };
+      }
+      rest = extent.length;
+    }
+    return { layer: undefined, extent: { kind: 'unallocated', length: rest } };
+  }
+
+  /** Whether an unallocated cluster of the top layer at this offset would read as zeroes. */
+  zeroBelowTop(offset: number): boolean {
+    const below = this.#stack.layers[1];
+    return below === undefined ? this.#stack.missing === undefined : offset >= below.image.size;
+  }
+
+  /**
+   * Whether the guest is known to see zeroes in the whole range, by metadata and holes alone. Bytes
+   * past the disk's end count as zeroes.
+   */
+  async isZero(offset: number, length: number): Promise<boolean> {
+    const end = Math.min(offset + length, this.#stack.layers[0].image.size);
+    for (let position = offset; position < end; ) {
+      const { extent } = await this.locate(position, end - position);
+      if (extent.kind === 'compressed') {
+        return false;
+      }
+      if (extent.kind === 'unallocated' && this.#stack.missing !== undefined) {
+        return false;
+      }
+      let known = extent.length;
+      if (extent.kind === 'data') {
+        const hole = await extent.storage.map(extent.offset, extent.length);
+        if (hole.kind === 'data') {
+          return false;
+        }
+        known = hole.length;
+      }
+      position += known;
+    }
+    return true;
+  }
+}

@@ -1,0 +1,282 @@
+import {
+  type Awaitable,
+  alignDown,
+  alignUp,
+  isPromise,
+  MAX_ZEROES,
+  zeroes,
+} from '../bytes/index.js';
+import type { Allocation, Image, Placement, ZeroContext } from '../driver/index.js';
+import { LamellaError } from '../errors/index.js';
+import type { Storage, WriteZeroesOptions } from '../storage/index.js';
+import type { EngineLayer, LayerStack } from './layers.js';
+import type { Locator } from './locator.js';
+import { Pending } from './pending.js';
+import type { Reader } from './reader.js';
+import type { RequestTracker } from './request-tracker.js';
+
+/** Most I/Os that one request has under way. */
+const MAX_IN_FLIGHT = 64;
+/** Copy-on-write edges up to this many bytes join the data in one I/O; longer ones are copied in steps. */
+const MAX_JOINED_EDGE = 1024 * 1024;
+
+/** The methods that make an image writable. */
+type Place = NonNullable<Image['place']>;
+
+/** Writes guest bytes into the top image of a stack. */
+export class Writer {
+  readonly #top: EngineLayer;
+  readonly #place: Place | undefined;
+  readonly #reader: Reader;
+  readonly #locator: Locator;
+  readonly #tracker: RequestTracker;
+
+  constructor(stack: LayerStack, reader: Reader, locator: Locator, tracker: RequestTracker) {
+    this.#top = stack.layers[0];
+    this.#place = this.#top.image.place?.bind(this.#top.image);
+    this.#reader = reader;
+    this.#locator = locator;
+    this.#tracker = tracker;
+  }
+
+  /** Whether the top image takes writes at all. */
+  get able(): boolean {
+    return this.#place !== undefined;
+  }
+
+  /**
+   * Writes all bytes at `offset`. Takes no turn of the event loop where the range has its clusters
+   * already and the storage writes at once.
+   */
+  write(bytes: Uint8Array, offset: number): Awaitable<void> {
+    if (!this.#tracker.isFree(offset, offset + bytes.length)) {
+      return this.#writeExclusively(bytes, offset, undefined);
+    }
+    const placement = this.#placement(offset, bytes.length);
+    if (isPromise(placement) || placement.kind !== 'in-place' || placement.length < bytes.length) {
+      return this.#writeExclusively(bytes, offset, placement);
+    }
+    const written = placement.storage.write(bytes, placement.offset);
+    if (!isPromise(written)) {
+      return undefined;
+    }
+    const request = this.#tracker.begin(offset, offset + bytes.length, 'shared');
+    return written.finally(() => this.#tracker.end(request));
+  }
+
+  /** Makes a range read as zeroes, by metadata where the format can. */
+  async writeZeroes(offset: number, length: number, options: WriteZeroesOptions): Promise<void> {
+    const unmap = options.unmap ?? true;
+    await this.#exclusively(offset, length, async () => {
+      const end = offset + length;
+      for (let position = offset; position < end; ) {
+        const byMetadata = await this.#zeroByMetadata(position, end, unmap);
+        if (byMetadata > 0) {
+          position += byMetadata;
+        } else {
+          const next = Math.min(end, alignUp(position + 1, this.#zeroStep));
+          await this.#zeroByWriting(position, next - position, unmap);
+          position = next;
+        }
+      }
+    });
+  }
+
+  /** Drops the whole clusters of a range. */
+  async discard(offset: number, length: number): Promise<void> {
+    const { image } = this.#top;
+    const start = alignUp(offset, image.clusterSize);
+    const requested = offset + length;
+    const end = requested === image.size ? requested : alignDown(requested, image.clusterSize);
+    if (image.discard === undefined || end <= start) {
+      return;
+    }
+    await this.#exclusively(start, end - start, async () => {
+      await image.discard?.(start, end - start, { zeroBelow: this.#locator.zeroBelowTop(start) });
+    });
+  }
+
+  /** Bytes of zeroes to write before asking the image again; an image that can't zero is not asked twice. */
+  get #zeroStep(): number {
+    return this.#top.image.zero === undefined ? MAX_ZEROES : this.#top.image.clusterSize;
+  }
+
+  async #zeroByMetadata(position: number, end: number, unmap: boolean): Promise<number> {
+    const { image } = this.#top;
+    const unit = image.clusterSize;
+    const length = end === image.size ? end - position : alignDown(end - position, unit);
+    if (image.zero === undefined || position % unit !== 0 || length <= 0) {
+      return 0;
+    }
+    const context: ZeroContext = { unmap, zeroBelow: this.#locator.zeroBelowTop(position) };
+    return image.zero(position, length, context);
+  }
+
+  async #zeroByWriting(offset: number, length: number, unmap: boolean): Promise<void> {
+    if (unmap && (await this.#locator.isZero(offset, length))) {
+      return;
+    }
+    for (let done = 0; done < length; ) {
+      const position = offset + done;
+      const placement = await this.#placement(position, length - done);
+      if (placement.kind === 'in-place') {
+        await placement.storage.writeZeroes(placement.offset, placement.length, { unmap });
+      } else {
+        await this.#complete(placement, async () => {
+          await placement.storage.writeZeroes(placement.offset, placement.length, { unmap });
+          await this.#copyEdges(placement, position);
+        });
+      }
+      done += placement.length;
+    }
+  }
+
+  async #writeExclusively(
+    bytes: Uint8Array,
+    offset: number,
+    first: Awaitable<Placement> | undefined,
+  ): Promise<void> {
+    const unit = this.#top.image.clusterSize;
+    const request = this.#tracker.begin(
+      alignDown(offset, unit),
+      alignUp(offset + bytes.length, unit),
+      'exclusive',
+    );
+    const pending = new Pending(MAX_IN_FLIGHT);
+    try {
+      // The first placement was taken without waiting: nobody was exclusive then, and those who came
+      // since wait for this request.
+      const ready = this.#tracker.ready(request);
+      const placed = first === undefined ? undefined : await first;
+      await ready;
+      let placement = placed ?? (await this.#placement(offset, bytes.length));
+      for (let done = 0; ; ) {
+        const part = bytes.subarray(done, done + placement.length);
+        if (placement.kind === 'in-place') {
+          if (part.length === bytes.length) {
+            this.#tracker.downgrade(request);
+          }
+          pending.add(placement.storage.write(part, placement.offset));
+        } else {
+          pending.add(this.#writeAllocation(placement, part, offset + done));
+        }
+        done += placement.length;
+        if (done >= bytes.length || pending.failed) {
+          break;
+        }
+        await pending.room();
+        placement = await this.#placement(offset + done, bytes.length - done);
+      }
+    } catch (error) {
+      pending.fail(error);
+    }
+    try {
+      await pending.settle();
+    } finally {
+      this.#tracker.end(request);
+    }
+  }
+
+  async #writeAllocation(allocation: Allocation, bytes: Uint8Array, offset: number): Promise<void> {
+    await this.#complete(allocation, async () => {
+      const { copyBefore, copyAfter, storage } = allocation;
+      if (copyBefore === 0 && copyAfter === 0) {
+        await storage.write(bytes, allocation.offset);
+        return;
+      }
+      if (copyBefore > MAX_JOINED_EDGE || copyAfter > MAX_JOINED_EDGE) {
+        await storage.write(bytes, allocation.offset);
+        await this.#copyEdges(allocation, offset);
+        return;
+      }
+      const before = await this.#edge(offset - copyBefore, copyBefore, allocation.fresh);
+      const after = await this.#edge(offset + bytes.length, copyAfter, allocation.fresh);
+      await storage.writev([before, bytes, after], allocation.offset - before.length);
+    });
+  }
+
+  /** What has to be written beside the data: nothing where the space reads as zeroes and zeroes belong. */
+  async #edge(offset: number, length: number, fresh: boolean): Promise<Uint8Array> {
+    if (length === 0) {
+      return zeroes(0);
+    }
+    if (await this.#locator.isZero(offset, length)) {
+      return zeroes(fresh ? 0 : length);
+    }
+    const edge = new Uint8Array(length);
+    await this.#reader.read(0, edge, offset);
+    return edge;
+  }
+
+  async #copyEdges(allocation: Allocation, offset: number): Promise<void> {
+    const { copyBefore, copyAfter, length, storage, fresh } = allocation;
+    await this.#copy(
+      offset - copyBefore,
+      copyBefore,
+      storage,
+      allocation.offset - copyBefore,
+      fresh,
+    );
+    await this.#copy(offset + length, copyAfter, storage, allocation.offset + length, fresh);
+  }
+
+  /** Copies what the guest sees in steps, so that memory stays small whatever the cluster size. */
+  async #copy(
+    from: number,
+    length: number,
+    storage: Storage,
+    to: number,
+    fresh: boolean,
+  ): Promise<void> {
+    const buffer = new Uint8Array(Math.min(length, MAX_JOINED_EDGE));
+    for (let done = 0; done < length; ) {
+      const step = Math.min(MAX_JOINED_EDGE, length - done);
+      if (await this.#locator.isZero(from + done, step)) {
+        if (!fresh) {
+          await storage.writeZeroes(to + done, step, { unmap: false });
+        }
+      } else {
+        const part = buffer.subarray(0, step);
+        await this.#reader.read(0, part, from + done);
+        await storage.write(part, to + done);
+      }
+      done += step;
+    }
+  }
+
+  /** Runs the filling of an allocation and commits it, or gives it back. */
+  async #complete(allocation: Allocation, fill: () => Promise<void>): Promise<void> {
+    try {
+      await fill();
+      await allocation.commit();
+    } catch (error) {
+      allocation.abort();
+      throw error;
+    }
+  }
+
+  async #exclusively(offset: number, length: number, action: () => Promise<void>): Promise<void> {
+    const unit = this.#top.image.clusterSize;
+    const request = this.#tracker.begin(
+      alignDown(offset, unit),
+      alignUp(offset + length, unit),
+      'exclusive',
+    );
+    try {
+      await this.#tracker.ready(request);
+      await action();
+    } finally {
+      this.#tracker.end(request);
+    }
+  }
+
+  #placement(offset: number, length: number): Awaitable<Placement> {
+    if (this.#place === undefined) {
+      throw new LamellaError('READ_ONLY', 'this format cannot be written', {
+        location: this.#top.storage.location,
+        hint: 'Put a writable overlay on top (lamella.overlay or compose).',
+      });
+    }
+    return this.#place(offset, length);
+  }
+}

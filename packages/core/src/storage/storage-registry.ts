@@ -1,0 +1,53 @@
+import { injectAll, injectable } from 'tsyringe';
+import { LamellaError } from '../errors/index.js';
+import { STORAGE_DRIVER, type StorageDriver } from './storage-driver.js';
+
+/** A location taken apart. */
+export interface StorageName {
+  /** The driver that serves it. */
+  readonly driver: StorageDriver;
+  /** The location as that driver wants it. */
+  readonly location: string;
+}
+
+/** Two letters at least, so that `C:\disk.img` stays a path. */
+const SCHEME = /^([a-z][a-z0-9+.-]+):/i;
+
+/** The registered storage drivers by scheme. */
+@injectable()
+export class StorageRegistry {
+  readonly #drivers = new Map<string, StorageDriver>();
+
+  /**
+   * @throws LamellaError `DUPLICATE_DRIVER` when two drivers serve one scheme
+   */
+  constructor(@injectAll(STORAGE_DRIVER, { isOptional: true }) drivers: StorageDriver[]) {
+    for (const driver of drivers) {
+      if (this.#drivers.has(driver.scheme)) {
+        throw new LamellaError(
+          'DUPLICATE_DRIVER',
+          `two storage drivers are registered for the scheme '${driver.scheme}'`,
+          { hint: 'Register only one of them in this container.' },
+        );
+      }
+      this.#drivers.set(driver.scheme, driver);
+    }
+  }
+
+  /**
+   * The driver that serves a location: by its scheme, or `file` for one without.
+   *
+   * @throws LamellaError `UNKNOWN_SCHEME`
+   */
+  resolve(location: string): StorageName {
+    const scheme = SCHEME.exec(location)?.[1] ?? 'file';
+    const driver = this.#drivers.get(scheme.toLowerCase());
+    if (driver === undefined) {
+      throw new LamellaError('UNKNOWN_SCHEME', `no storage driver serves '${scheme}:'`, {
+        location,
+        hint: 'For a file whose name has a colon, write ./ or file: before it.',
+      });
+    }
+    return { driver, location };
+  }
+}

@@ -1,0 +1,119 @@
+import {
+  type ChainOptions,
+  type ChainResolver,
+  closeLayers,
+  LamellaError,
+  type Layer,
+  type OpenChain,
+  type OptionValues,
+} from '@lamella/core';
+import type { ImageCreator } from './image-creator.js';
+
+/** One layer of a chain to compose. */
+export interface ComposePart {
+  /** A path, a `scheme:` location or a `json:` name. */
+  readonly location: string;
+  /** Format; found by content if not given, needed to make the image. */
+  readonly format?: string | undefined;
+  /** Make the image first. Only the top part can be made; it must not exist yet. */
+  readonly create?: boolean | undefined;
+  /** Size in bytes of an image to be made; that of the layer below by default. */
+  readonly size?: number | undefined;
+  /** Create options of an image to be made. */
+  readonly options?: OptionValues | undefined;
+}
+
+type Options = Pick<ChainOptions, 'references' | 'maxDepth' | 'cacheSize' | 'writable'>;
+
+/**
+ * Opens the parts of a chain, from the bottom up so that a new top layer can take its size from below.
+ * On failure everything that was opened is closed.
+ */
+export async function composeLayers(
+  parts: readonly ComposePart[],
+  options: Options,
+  resolver: ChainResolver,
+  creator: ImageCreator,
+): Promise<OpenChain> {
+  const [top, ...rest] = parts;
+  if (top === undefined) {
+    throw new LamellaError('INVALID_ARGUMENT', 'a chain needs at least one part');
+  }
+  const made = rest.find((part) => part.create === true);
+  if (made !== undefined) {
+    throw new LamellaError('INVALID_ARGUMENT', 'only the top part of a chain can be made', {
+      location: made.location,
+      hint: 'Make lower layers with lamella.create first.',
+    });
+  }
+  const writable = options.writable ?? top.create === true;
+  const opened: Layer[] = [];
+  let missing: OpenChain['missing'];
+  try {
+    for (const part of rest.toReversed()) {
+      const bottom = opened.length === 0;
+      const lower = await openPart(part, bottom, { ...options, writable: false }, resolver);
+      missing = bottom ? lower.missing : missing;
+      opened.unshift(...lower.layers);
+    }
+    if (top.create === true) {
+      await makePart(top, opened[0], creator);
+    }
+    const upper = await openPart(top, opened.length === 0, { ...options, writable }, resolver);
+    const below = [...opened];
+    opened.unshift(...upper.layers);
+    checkDistinct(opened);
+    return { layers: [...upper.layers, ...below], missing: missing ?? upper.missing };
+  } catch (error) {
+    await closeLayers(opened).catch(() => undefined);
+    throw error;
+  }
+}
+
+async function openPart(
+  part: ComposePart,
+  followReferences: boolean,
+  options: Options,
+  resolver: ChainResolver,
+): Promise<OpenChain> {
+  const chain = await resolver.open(part.location, {
+    format: part.format,
+    writable: options.writable,
+    cacheSize: options.cacheSize,
+    maxDepth: options.maxDepth,
+    references: followReferences ? options.references : 'deny',
+  });
+  return followReferences ? chain : { layers: chain.layers, missing: undefined };
+}
+
+async function makePart(
+  part: ComposePart,
+  below: Layer | undefined,
+  creator: ImageCreator,
+): Promise<void> {
+  if (part.format === undefined) {
+    throw new LamellaError('INVALID_ARGUMENT', 'making an image needs its format', {
+      location: part.location,
+    });
+  }
+  await creator.create(part.location, {
+    format: part.format,
+    size: part.size ?? below?.image.size,
+    options: part.options,
+  });
+}
+
+function checkDistinct(layers: readonly Layer[]): void {
+  const seen = new Set<string>();
+  for (const { storage } of layers) {
+    if (storage.identity !== undefined && seen.has(storage.identity)) {
+      throw new LamellaError('CHAIN_LOOP', 'the same file is in the chain twice', {
+        location: storage.location,
+        chain: layers.map((layer) => layer.storage.location),
+      });
+    }
+    if (storage.identity !== undefined) {
+      seen.add(storage.identity);
+    }
+  }
+}

@@ -1,0 +1,178 @@
+import {
+  BLOCK_DRIVER,
+  type BlockDriver,
+  type ChainOptions,
+  ChainResolver,
+  COMPRESSION_CODEC,
+  Disk,
+  DriverRegistry,
+  LamellaError,
+  type Layer,
+  type Logger,
+  MemoryStorage,
+  type OptionValues,
+  STORAGE_DRIVER,
+  silentLogger,
+} from '@lamella/core';
+import {
+  type DependencyContainer,
+  container as globalContainer,
+  type InjectionToken,
+} from 'tsyringe';
+import { registerBuiltins } from './builtins.js';
+import { type ComposePart, composeLayers } from './compose.js';
+import { type CreateImageOptions, ImageCreator } from './image-creator.js';
+
+/** How a {@link Lamella} is set up. */
+export interface LamellaOptions {
+  /**
+   * Parent container: drivers, storages and codecs that are registered there by now are used beside the
+   * built-in ones. tsyringe's global container by default.
+   */
+  readonly container?: DependencyContainer | undefined;
+  /** Where warnings go; dropped by default. */
+  readonly logger?: Logger | undefined;
+}
+
+/** How a chain of given parts is opened. */
+export interface ComposeOptions
+  extends Pick<ChainOptions, 'references' | 'maxDepth' | 'cacheSize'> {
+  /** Open the top layer for writing; by default exactly when it is made by this call. */
+  readonly writable?: boolean | undefined;
+}
+
+/** How a throw-away overlay is made. */
+export interface OverlayOptions {
+  /** Most bytes of memory for what is written to it; no limit by default. */
+  readonly maxBytes?: number | undefined;
+  /** Format of the layer in memory; `qcow2` by default. */
+  readonly format?: string | undefined;
+  /** Size of the overlay's disk in bytes; that of the disk below by default. */
+  readonly size?: number | undefined;
+  /** Create options of that format. */
+  readonly options?: OptionValues | undefined;
+}
+
+/** A driver class that a container can make. */
+export type BlockDriverClass = Exclude<InjectionToken<BlockDriver>, string | symbol>;
+
+/**
+ * The way in: opens, makes and composes virtual disks with the built-in drivers and any others that are
+ * registered. Each has a container of its own, so differently set-up ones live side by side.
+ */
+export class Lamella {
+  /**
+   * Container of this configuration. `container.register(BLOCK_DRIVER, { useClass: AcmeDriver })` adds
+   * a format, other tokens swap a part; what is registered here is seen by every later call.
+   */
+  readonly container: DependencyContainer;
+
+  constructor(options: LamellaOptions = {}) {
+    const parent = options.container ?? globalContainer;
+    this.container = parent.createChildContainer();
+    registerBuiltins(this.container, options.logger ?? silentLogger);
+    inherit(parent, this.container, BLOCK_DRIVER);
+    inherit(parent, this.container, STORAGE_DRIVER);
+    inherit(parent, this.container, COMPRESSION_CODEC);
+  }
+
+  /** Names of the formats that can be opened, sorted. */
+  get formats(): readonly string[] {
+    return this.container.resolve(DriverRegistry).formats;
+  }
+
+  /**
+   * Adds a format.
+   *
+   * @param driver - an `@injectable()` class
+   * @throws LamellaError `DUPLICATE_DRIVER` when its format is taken
+   */
+  register(driver: BlockDriverClass): this {
+    const { format } = this.container.resolve(driver);
+    if (this.formats.includes(format)) {
+      throw new LamellaError('DUPLICATE_DRIVER', `a driver for '${format}' is registered already`, {
+        hint: 'Use another Lamella for another driver of the same format.',
+      });
+    }
+    this.container.register(BLOCK_DRIVER, { useToken: driver });
+    return this;
+  }
+
+  /**
+   * Opens an image with its whole backing chain.
+   *
+   * @param location - a path, a `scheme:` location or a `json:` name
+   * @param options - read-only and following all references by default; see `ReferencePolicy` for
+   * untrusted images
+   * @throws LamellaError `NOT_FOUND`, `PERMISSION_DENIED`, `NOT_A_FILE`, `UNKNOWN_FORMAT`,
+   * `WRONG_FORMAT`, `TRUNCATED`, `INVALID_HEADER`, `UNSUPPORTED`, `LIMIT_EXCEEDED`, `CORRUPT`,
+   * `CHAIN_LOOP`, `CHAIN_TOO_DEEP`, `REFERENCE_DENIED`
+   */
+  async open(location: string, options: ChainOptions = {}): Promise<Disk> {
+    const { layers, missing } = await this.container.resolve(ChainResolver).open(location, options);
+    return new Disk(layers, [], missing);
+  }
+
+  /**
+   * Makes an image and closes it. Everything is checked before the file is touched; a failure leaves no
+   * half-made file.
+   *
+   * @throws LamellaError `ALREADY_EXISTS`, `UNKNOWN_FORMAT`, `UNSUPPORTED`, `INVALID_ARGUMENT`,
+   * `LIMIT_EXCEEDED`, `NO_SPACE`, and what opening the backing file throws
+   */
+  async create(location: string, options: CreateImageOptions): Promise<void> {
+    await this.container.resolve(ImageCreator).create(location, options);
+  }
+
+  /**
+   * Opens a chain of given parts, top first, none of which has to name the others on disk. What the
+   * parts themselves name is not looked at, except for the last one, whose own backing chain follows by
+   * the reference policy.
+   *
+   * @param parts - at least one
+   * @throws LamellaError as {@link Lamella.open} and {@link Lamella.create}
+   */
+  async compose(parts: readonly ComposePart[], options: ComposeOptions = {}): Promise<Disk> {
+    const { layers, missing } = await composeLayers(
+      parts,
+      options,
+      this.container.resolve(ChainResolver),
+      this.container.resolve(ImageCreator),
+    );
+    return new Disk(layers, [], missing);
+  }
+
+  /**
+   * Puts a writable layer in memory on top of a disk. Closing it drops what was written and leaves the
+   * disk open. While it is in use, the disk below should not be written.
+   *
+   * @throws LamellaError `NO_SPACE` from writes beyond `maxBytes`
+   */
+  async overlay(disk: Disk, options: OverlayOptions = {}): Promise<Disk> {
+    const format = options.format ?? 'qcow2';
+    const storage = new MemoryStorage({
+      location: `memory:overlay of ${disk.location}`,
+      ...(options.maxBytes === undefined ? {} : { maxBytes: options.maxBytes }),
+    });
+    await this.container
+      .resolve(ImageCreator)
+      .createIn(storage, format, options.size ?? disk.size, options.options);
+    const top: Layer = await this.container
+      .resolve(ChainResolver)
+      .openIn(storage, { format }, { writable: true });
+    return new Disk([top], disk.openLayers, disk.missingBacking);
+  }
+}
+
+/** tsyringe looks at a parent only for tokens that the child has none of; ours are lists to add to. */
+function inherit<T>(
+  parent: DependencyContainer,
+  child: DependencyContainer,
+  token: InjectionToken<T>,
+): void {
+  if (parent.isRegistered(token, true)) {
+    for (const value of parent.resolveAll(token)) {
+      child.register(token, { useValue: value });
+    }
+  }
+}
