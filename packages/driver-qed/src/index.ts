@@ -1,1 +1,2 @@
-export {};
+export { QedDriver } from './qed-driver.js';
+export { QedImage } from './qed-image.js';

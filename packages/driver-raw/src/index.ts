@@ -1,1 +1,2 @@
-export {};
+export { RawDriver } from './raw-driver.js';
+export { RawImage } from './raw-image.js';

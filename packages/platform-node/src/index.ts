@@ -1,1 +1,8 @@
-export {};
+export { DeflateCodec } from './codec/deflate-codec.js';
+export type { FileStorageOptions } from './file/file-storage.js';
+export { FileStorage } from './file/file-storage.js';
+export { FileStorageDriver } from './file/file-storage-driver.js';
+export type { NativeCalls } from './native/native-calls.js';
+export { NATIVE_CALLS, nativeCalls } from './native/native-calls.js';
+export { registerNodePlatform } from './register.js';
+export { widenThreadPool } from './thread-pool.js';

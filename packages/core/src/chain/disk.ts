@@ -1,5 +1,5 @@
+import type { ResizeOptions } from '../driver/index.js';
 import { type DiskExtent, Engine, type LayerStack, type MissingBacking } from '../engine/index.js';
-import { LamellaError } from '../errors/index.js';
 import type { WriteZeroesOptions } from '../storage/index.js';
 import { closeLayers, describeLayer, type Layer, type LayerInfo } from './layer.js';
 
@@ -146,32 +146,15 @@ export class Disk implements AsyncDisposable {
   }
 
   /**
-   * Changes the disk's size. New bytes read as zeroes, or as the backing layer where it reaches; bytes
-   * past a smaller size are gone.
+   * Changes the disk's size. New bytes read as zeroes, whatever the backing layer holds there; bytes past a
+   * smaller size are gone.
    *
    * @param size - bytes
    * @throws LamellaError `READ_ONLY`, `UNSUPPORTED` (the format or driver cannot), `INVALID_ARGUMENT`,
    * `LIMIT_EXCEEDED`, `NO_SPACE`
    */
-  async resize(size: number): Promise<void> {
-    if (!Number.isSafeInteger(size) || size < 0) {
-      throw new LamellaError('INVALID_ARGUMENT', `a disk can't have a size of ${size} bytes`, {
-        location: this.location,
-      });
-    }
-    const { image, writable } = this.#layers[0];
-    if (!writable) {
-      throw new LamellaError('READ_ONLY', 'the disk was opened read-only', {
-        location: this.location,
-        hint: 'Open it with { writable: true }.',
-      });
-    }
-    if (image.resize === undefined) {
-      throw new LamellaError('UNSUPPORTED', `${this.format} images can't be resized`, {
-        location: this.location,
-      });
-    }
-    await this.#engine.alone(async () => image.resize?.(size));
+  resize(size: number, options: ResizeOptions = {}): Promise<void> {
+    return this.#engine.resize(size, options);
   }
 
   /**

@@ -19,9 +19,13 @@ export interface LayerInfo {
 
 /** An open image with its storage: the chain's own record of a layer. */
 export interface Layer {
+  /** Format name: `qcow2`. */
   readonly format: string;
+  /** Where the image lives; closed together with it. */
   readonly storage: Storage;
+  /** The image. */
   readonly image: Image;
+  /** Whether it was opened for writing. */
   readonly writable: boolean;
 }
 

@@ -31,7 +31,10 @@ export type ReferencePolicy =
   | 'follow'
   | 'deny'
   | 'skip'
-  | { readonly within: readonly string[] }
+  | {
+      /** Directories whose files, at any depth, may be opened. */
+      readonly within: readonly string[];
+    }
   | ((request: ReferenceRequest) => boolean | Promise<boolean>);
 
 /**

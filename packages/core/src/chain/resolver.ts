@@ -34,6 +34,7 @@ export interface ChainOptions {
 
 /** A chain that was opened: at least one layer, top first. */
 export interface OpenChain {
+  /** The open layers, top first; whoever has the chain closes them. */
   readonly layers: [Layer, ...Layer[]];
   /** The backing file that the last layer names and that was left out. */
   readonly missing: MissingBacking | undefined;

@@ -10,7 +10,9 @@ export type Extent = DataExtent | ZeroExtent | UnallocatedExtent | CompressedExt
 
 /** The bytes stand as they are at `offset` of `storage`. */
 export interface DataExtent {
+  /** Which of the answers this is. */
   readonly kind: 'data';
+  /** Bytes from the asked offset. */
   readonly length: number;
   /** Where to read: the image's own file, or an external data file. */
   readonly storage: Storage;
@@ -22,7 +24,9 @@ export interface DataExtent {
 
 /** The bytes are zeroes, whatever the backing layer says. */
 export interface ZeroExtent {
+  /** Which of the answers this is. */
   readonly kind: 'zero';
+  /** Bytes from the asked offset. */
   readonly length: number;
   /** Whether space is reserved for the range all the same. */
   readonly allocated: boolean;
@@ -32,13 +36,17 @@ export interface ZeroExtent {
 
 /** This layer holds nothing here: the backing layer answers, or zeroes where there is none. */
 export interface UnallocatedExtent {
+  /** Which of the answers this is. */
   readonly kind: 'unallocated';
+  /** Bytes from the asked offset. */
   readonly length: number;
 }
 
 /** The bytes are part of a unit that has to be decompressed as a whole. */
 export interface CompressedExtent {
+  /** Which of the answers this is. */
   readonly kind: 'compressed';
+  /** Bytes from the asked offset. */
   readonly length: number;
   /**
    * The bytes of this extent, decompressed.

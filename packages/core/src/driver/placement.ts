@@ -9,8 +9,11 @@ export type Placement = InPlace | Allocation;
 
 /** The range has space of its own already: write and be done. */
 export interface InPlace {
+  /** Which of the answers this is. */
   readonly kind: 'in-place';
+  /** Bytes of the write that this covers. Ends with the write or at a boundary of the format's units. */
   readonly length: number;
+  /** Where to write: the image's own file, or an external data file. */
   readonly storage: Storage;
   /** Byte offset within `storage` of the first byte of the write. */
   readonly offset: number;
@@ -25,8 +28,11 @@ export interface InPlace {
  * Until then the engine lets no other write, discard or zeroing into the same clusters.
  */
 export interface Allocation {
+  /** Which of the answers this is. */
   readonly kind: 'allocation';
+  /** Bytes of the write that this covers. Ends with the write or at a boundary of the format's units. */
   readonly length: number;
+  /** Where to write: the image's own file, or an external data file. */
   readonly storage: Storage;
   /** Byte offset within `storage` of the first byte of the write. */
   readonly offset: number;

@@ -1,4 +1,5 @@
 import { isPromise } from '../bytes/index.js';
+import type { ResizeOptions } from '../driver/index.js';
 import { LamellaError } from '../errors/index.js';
 import type { WriteZeroesOptions } from '../storage/index.js';
 import { type DiskExtent, listExtents } from './extents.js';
@@ -107,7 +108,33 @@ export class Engine {
     return listExtents(this.#stack, this.#locator, offset, offset + length, signal);
   }
 
-  /** Runs something alone: after every request before it and before every request after it. */
+  /** See `Disk.resize`. Runs after every request before it and before every request after it. */
+  async resize(size: number, options: ResizeOptions): Promise<void> {
+    this.#checkWritable();
+    const { image } = this.#top;
+    const { resize } = image;
+    if (!Number.isSafeInteger(size) || size < 0) {
+      throw new LamellaError('INVALID_ARGUMENT', `a disk can't have a size of ${size} bytes`, {
+        location: this.#top.storage.location,
+      });
+    }
+    if (resize === undefined) {
+      throw new LamellaError('UNSUPPORTED', "images of this format can't be resized", {
+        location: this.#top.storage.location,
+      });
+    }
+    await this.alone(async () => {
+      const oldSize = image.size;
+      await resize.call(image, size, options);
+      // What the backing layer holds past the old end was never part of this disk.
+      const reach = Math.min(image.size, this.#stack.layers[1]?.image.size ?? 0);
+      if (reach > oldSize) {
+        await this.#writer.zeroRange(oldSize, reach, true);
+      }
+    });
+  }
+
+  /** Runs something after every request before it and before every request after it. */
   async alone<T>(action: () => Promise<T>): Promise<T> {
     this.#checkOpen();
     const request = this.#tracker.begin(0, Number.POSITIVE_INFINITY, 'exclusive');

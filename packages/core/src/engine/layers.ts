@@ -4,7 +4,9 @@ import type { Storage } from '../storage/index.js';
 
 /** One image of a chain and the storage it lives in. */
 export interface EngineLayer {
+  /** Answers where bytes live. */
   readonly image: Image;
+  /** Where the image lives. */
   readonly storage: Storage;
 }
 
@@ -18,6 +20,7 @@ export interface MissingBacking {
 
 /** The images of a chain, top first, and what is known of the place below the last. */
 export interface LayerStack {
+  /** The images, top first. */
   readonly layers: readonly [EngineLayer, ...EngineLayer[]];
   /** Set when the last layer names a backing file that was left out. */
   readonly missing?: MissingBacking | undefined;

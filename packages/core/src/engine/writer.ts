@@ -66,20 +66,23 @@ export class Writer {
 
   /** Makes a range read as zeroes, by metadata where the format can. */
   async writeZeroes(offset: number, length: number, options: WriteZeroesOptions): Promise<void> {
-    const unmap = options.unmap ?? true;
-    await this.#exclusively(offset, length, async () => {
-      const end = offset + length;
-      for (let position = offset; position < end; ) {
-        const byMetadata = await this.#zeroByMetadata(position, end, unmap);
-        if (byMetadata > 0) {
-          position += byMetadata;
-        } else {
-          const next = Math.min(end, alignUp(position + 1, this.#zeroStep));
-          await this.#zeroByWriting(position, next - position, unmap);
-          position = next;
-        }
+    await this.#exclusively(offset, length, () =>
+      this.zeroRange(offset, offset + length, options.unmap ?? true),
+    );
+  }
+
+  /** Makes a range read as zeroes; the caller has seen to it that nothing else is under way there. */
+  async zeroRange(offset: number, end: number, unmap: boolean): Promise<void> {
+    for (let position = offset; position < end; ) {
+      const byMetadata = await this.#zeroByMetadata(position, end, unmap);
+      if (byMetadata > 0) {
+        position += byMetadata;
+      } else {
+        const next = Math.min(end, alignUp(position + 1, this.#zeroStep));
+        await this.#zeroByWriting(position, next - position, unmap);
+        position = next;
       }
-    });
+    }
   }
 
   /** Drops the whole clusters of a range. */

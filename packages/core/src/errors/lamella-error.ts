@@ -71,6 +71,7 @@ export interface ErrorDetails {
  * the parts are there as fields as well.
  */
 export class LamellaError extends Error {
+  /** Always `LamellaError`. */
   override readonly name = 'LamellaError';
   /** Stable word for the kind of failure. */
   readonly code: ErrorCode;

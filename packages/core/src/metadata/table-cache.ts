@@ -113,8 +113,9 @@ export class TableCache {
   create(offset: number): CachedSlice {
     this.#remove(offset);
     const slice = new Slice(offset, new Uint8Array(this.#sliceSize));
+    slice.dirty = true;
+    this.#dirtyCount += 1;
     this.#insert(slice);
-    this.markDirty(slice);
     return slice;
   }
 
@@ -199,7 +200,7 @@ export class TableCache {
   #insert(slice: Slice): void {
     this.#slices.set(slice.offset, slice);
     if (this.#slices.size > this.#maxSlices) {
-      this.#evict();
+      this.#evict(slice);
     }
   }
 
@@ -217,8 +218,9 @@ export class TableCache {
   /**
    * Second chance: the map's insertion order is the clock, and a used slice goes to its end. Stops
    * after a bounded number of steps, so that a cache full of dirty slices costs no scan per insertion.
+   * The newest slice stays in any case: its caller is about to use it.
    */
-  #evict(): void {
+  #evict(newest: Slice): void {
     let steps = 16;
     for (const slice of this.#slices.values()) {
       if (this.#slices.size <= this.#maxSlices || steps === 0) {
@@ -226,7 +228,7 @@ export class TableCache {
       }
       steps -= 1;
       this.#slices.delete(slice.offset);
-      if (slice.dirty || slice.writing > 0 || slice.used) {
+      if (slice === newest || slice.dirty || slice.writing > 0 || slice.used) {
         slice.used = false;
         this.#slices.set(slice.offset, slice);
       }

@@ -1,0 +1,81 @@
+/** Clusters of one page of the bitmap. */
+const PAGE_CLUSTERS = 8192;
+
+/** Neighbouring cluster numbers. */
+export interface ClusterRun {
+  readonly first: number;
+  readonly count: number;
+}
+
+/**
+ * A set of cluster numbers as a bitmap whose empty pages take no memory, so that a huge sparse file
+ * costs what its references cost.
+ */
+export class ClusterSet {
+  readonly #pages = new Map<number, Uint32Array>();
+  #size = 0;
+  #end = 0;
+
+  /** Numbers in the set. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** One above the largest number, 0 for an empty set. */
+  get end(): number {
+    return this.#end;
+  }
+
+  /**
+   * Adds a run of numbers.
+   *
+   * @returns whether all of them were new; if not, the set stays as it is
+   */
+  add(first: number, count: number): boolean {
+    for (let number = first; number < first + count; number += 1) {
+      if (this.#has(number)) {
+        return false;
+      }
+    }
+    for (let number = first; number < first + count; number += 1) {
+      this.#set(number);
+    }
+    this.#size += count;
+    this.#end = Math.max(this.#end, first + count);
+    return true;
+  }
+
+  /** The runs of numbers from 0 to below `limit` that are not in the set, in order. */
+  *gaps(limit: number): Generator<ClusterRun> {
+    let start = 0;
+    for (const index of [...this.#pages.keys()].sort((a, b) => a - b)) {
+      const base = index * PAGE_CLUSTERS;
+      const end = Math.min(limit, base + PAGE_CLUSTERS);
+      for (let number = base; number < end; number += 1) {
+        if (this.#has(number)) {
+          if (number > start) {
+            yield { first: start, count: number - start };
+          }
+          start = number + 1;
+        }
+      }
+    }
+    if (limit > start) {
+      yield { first: start, count: limit - start };
+    }
+  }
+
+  #has(number: number): boolean {
+    const inPage = number % PAGE_CLUSTERS;
+    const word = this.#pages.get((number - inPage) / PAGE_CLUSTERS)?.[inPage >>> 5] ?? 0;
+    return ((word >>> (inPage & 31)) & 1) === 1;
+  }
+
+  #set(number: number): void {
+    const inPage = number % PAGE_CLUSTERS;
+    const index = (number - inPage) / PAGE_CLUSTERS;
+    const page = this.#pages.get(index) ?? new Uint32Array(PAGE_CLUSTERS / 32);
+    this.#pages.set(index, page);
+    page[inPage >>> 5] = (page[inPage >>> 5] ?? 0) | (1 << (inPage & 31));
+  }
+}

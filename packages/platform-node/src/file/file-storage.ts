@@ -1,0 +1,370 @@
+import { close, fstat, ftruncate } from 'node:fs';
+import { promisify } from 'node:util';
+import type { Awaitable, Storage, StorageExtent, WriteZeroesOptions } from '@lamella/core';
+import { LamellaError } from '@lamella/core';
+import { ERRNO } from '../native/constants.js';
+import type { NativeCalls } from '../native/native-calls.js';
+import { fileError } from './errno.js';
+import { Flusher } from './flusher.js';
+import { InFlight } from './in-flight.js';
+import { readFully, writeFully, writevFully } from './pool-io.js';
+import { Space } from './space.js';
+import { sparseExtent } from './sparse-map.js';
+
+const closeFile = promisify(close);
+const statFile = promisify(fstat);
+const truncateFile = promisify(ftruncate);
+
+/** Longer reads go to the pool: copying them from the page cache would hold up the event loop. */
+const MAX_READ_NOW = 1024 * 1024;
+
+/** What a {@link FileStorage} is made of. */
+export interface FileStorageOptions {
+  /** Open file descriptor; the storage closes it. */
+  readonly fd: number;
+  /** The file, as the user named it. */
+  readonly location: string;
+  /** Same for two storages exactly when they are one file. */
+  readonly identity: string;
+  /** Whether the descriptor was opened for writing. */
+  readonly writable: boolean;
+  /** Length in bytes. */
+  readonly size: number;
+  /** Whether this is a block device, whose length is fixed; false by default. */
+  readonly device?: boolean | undefined;
+  /** Path of the file if it was just made: the first flush then makes its name durable too. */
+  readonly newName?: string | undefined;
+  /** System calls beyond what Node.js offers. */
+  readonly native: NativeCalls;
+}
+
+/**
+ * A file or block device. Reads are answered on the spot when the page cache has the bytes, and by
+ * libuv's thread pool otherwise; everything that can wait for the device runs in the pool.
+ */
+export class FileStorage implements Storage {
+  readonly location: string;
+  readonly identity: string;
+  readonly writable: boolean;
+  readonly #fd: number;
+  readonly #device: boolean;
+  readonly #space: Space;
+  readonly #flusher: Flusher;
+  readonly #seek: NativeCalls['seek'];
+  #readNow: NativeCalls['readNow'];
+  #size: number;
+  /** Everything that uses the descriptor: closing waits for it. */
+  readonly #uses = new InFlight();
+  /** Writes and the like: a truncation waits for those before it and holds up those after it. */
+  readonly #changes = new InFlight();
+  #truncation: Promise<void> | undefined;
+  #closed = false;
+  #closing: Promise<void> | undefined;
+
+  constructor(options: FileStorageOptions) {
+    this.location = options.location;
+    this.identity = options.identity;
+    this.writable = options.writable;
+    this.#fd = options.fd;
+    this.#size = options.size;
+    this.#device = options.device ?? false;
+    this.#readNow = options.native.readNow;
+    this.#seek = options.native.seek;
+    this.#space = new Space(options.fd, options.native);
+    this.#flusher = new Flusher(options.fd, options.newName);
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** @throws LamellaError `IO_ERROR`, `CLOSED`, `INVALID_ARGUMENT` */
+  read(buffer: Uint8Array, offset: number): Awaitable<void> {
+    const length = buffer.length;
+    this.#assertOpen();
+    this.#assertRange(offset, length);
+    const readNow = this.#readNow;
+    if (readNow === undefined || length > MAX_READ_NOW) {
+      return length === 0 ? undefined : this.#readInPool(buffer, 0, offset);
+    }
+    const count = length === 0 ? 0 : readNow(this.#fd, buffer, offset);
+    if (count === length) {
+      return;
+    }
+    if (count >= 0 && offset + count >= this.#size) {
+      buffer.fill(0, count);
+      return;
+    }
+    if (count < 0 && count !== -ERRNO.EAGAIN && count !== -ERRNO.EINTR && count !== -ERRNO.EIO) {
+      // The file system does not know RWF_NOWAIT, or a sandbox forbids the call.
+      this.#readNow = undefined;
+    }
+    return this.#readInPool(buffer, Math.max(0, count), offset);
+  }
+
+  /** @throws LamellaError `IO_ERROR`, `NO_SPACE`, `READ_ONLY`, `CLOSED`, `INVALID_ARGUMENT` */
+  write(bytes: Uint8Array, offset: number): Awaitable<void> {
+    this.#assertWritable();
+    this.#assertRange(offset, bytes.length);
+    if (bytes.length === 0) {
+      return;
+    }
+    return this.#change('write', offset, bytes.length, () => writeFully(this.#fd, bytes, offset));
+  }
+
+  /** @throws LamellaError as {@link FileStorage.write} */
+  writev(pieces: readonly Uint8Array[], offset: number): Awaitable<void> {
+    let length = 0;
+    for (const piece of pieces) {
+      length += piece.length;
+    }
+    this.#assertWritable();
+    this.#assertRange(offset, length);
+    if (length === 0) {
+      return;
+    }
+    return this.#change('write', offset, length, () => writevFully(this.#fd, pieces, offset));
+  }
+
+  /** @throws LamellaError as {@link FileStorage.write} */
+  writeZeroes(offset: number, length: number, options: WriteZeroesOptions = {}): Awaitable<void> {
+    this.#assertWritable();
+    this.#assertRange(offset, length);
+    if (length === 0) {
+      return;
+    }
+    return this.#change('write zeroes', offset, length, () =>
+      options.unmap === false ? this.#reserveZeroes(offset, length) : this.#unmap(offset, length),
+    );
+  }
+
+  async #reserveZeroes(offset: number, length: number): Promise<void> {
+    if (!(await this.#space.zero(offset, length))) {
+      await this.#space.fill(offset, offset + length);
+    }
+  }
+
+  async #unmap(offset: number, length: number): Promise<void> {
+    const end = offset + length;
+    const oldSize = this.#size;
+    const grows = end > oldSize && !this.#device;
+    if (grows) {
+      await this.#space.grow(end);
+    }
+    if (!(await this.#space.punch(offset, length))) {
+      await this.#space.fill(offset, grows ? oldSize : end);
+    }
+  }
+
+  /** @throws LamellaError as {@link FileStorage.write} */
+  discard(offset: number, length: number): Awaitable<void> {
+    this.#assertWritable();
+    this.#assertRange(offset, length);
+    const inside = Math.min(length, this.#size - offset);
+    if (inside <= 0) {
+      return;
+    }
+    return this.#change('discard', offset, inside, async () => {
+      await this.#space.punch(offset, inside);
+    });
+  }
+
+  /**
+   * Sets the length. A truncation that makes the file longer never cuts off what writes under way put
+   * behind it; one that makes it shorter comes after the writes that had begun.
+   *
+   * @throws LamellaError as {@link FileStorage.write}; `UNSUPPORTED` for a shorter block device
+   */
+  truncate(size: number): Awaitable<void> {
+    this.#assertWritable();
+    this.#assertRange(size, 0);
+    this.#assertDeviceHolds(size);
+    if (this.#device) {
+      if (size < this.#size) {
+        throw new LamellaError('UNSUPPORTED', 'a block device cannot be made shorter', {
+          location: this.location,
+          hint: 'Use a file.',
+        });
+      }
+      return;
+    }
+    this.#uses.begin();
+    const truncation = this.#truncateAlone(size, size >= this.#size, this.#truncation);
+    const settled = truncation
+      .catch(() => undefined)
+      .then(() => {
+        if (this.#truncation === settled) {
+          this.#truncation = undefined;
+        }
+      });
+    this.#truncation = settled;
+    return truncation;
+  }
+
+  async #truncateAlone(
+    size: number,
+    grows: boolean,
+    earlier: Promise<void> | undefined,
+  ): Promise<void> {
+    try {
+      await earlier;
+      await this.#changes.idle();
+      if (!grows || size > this.#size) {
+        await truncateFile(this.#fd, size);
+        this.#size = size;
+      }
+    } catch (cause) {
+      throw fileError(cause, { location: this.location, action: `set the length to ${size}` });
+    } finally {
+      this.#uses.end();
+    }
+  }
+
+  /** @throws LamellaError `CLOSED`, `INVALID_ARGUMENT` for a length below 1 */
+  map(offset: number, length: number): StorageExtent {
+    this.#assertOpen();
+    this.#assertRange(offset, length - 1);
+    const inside = Math.min(length, this.#size - offset);
+    if (inside <= 0) {
+      return { kind: 'hole', length };
+    }
+    if (this.#seek === undefined) {
+      return { kind: 'data', length: inside };
+    }
+    return sparseExtent(this.#fd, this.#seek, offset, inside);
+  }
+
+  /**
+   * Makes durable what finished writes wrote; for a new file, its name as well. After a failure all
+   * later flushes fail too, because the kernel forgets what it could not write.
+   *
+   * @throws LamellaError `IO_ERROR`, `NO_SPACE`, `CLOSED`
+   */
+  async flush(): Promise<void> {
+    this.#assertOpen();
+    if (!this.writable) {
+      return;
+    }
+    const failedBefore = this.#flusher.failure !== undefined;
+    this.#uses.begin();
+    try {
+      await this.#flusher.flush();
+    } catch (cause) {
+      const action = failedBefore ? 'flush, because an earlier flush failed' : 'flush';
+      throw fileError(cause, { location: this.location, action });
+    } finally {
+      this.#uses.end();
+    }
+  }
+
+  /**
+   * Closes the file after operations under way have ended. Closing twice is no error.
+   *
+   * @throws LamellaError `IO_ERROR`
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#release();
+    return this.#closing;
+  }
+
+  async #release(): Promise<void> {
+    this.#closed = true;
+    await this.#uses.idle();
+    try {
+      await closeFile(this.#fd);
+    } catch (cause) {
+      throw fileError(cause, { location: this.location, action: 'close' });
+    }
+  }
+
+  async #readInPool(buffer: Uint8Array, from: number, offset: number): Promise<void> {
+    this.#uses.begin();
+    try {
+      const end = await readFully(this.#fd, buffer, from, offset + from);
+      if (end < buffer.length) {
+        buffer.fill(0, end);
+      }
+    } catch (cause) {
+      throw fileError(cause, { location: this.location, action: 'read', offset });
+    } finally {
+      this.#uses.end();
+    }
+  }
+
+  async #change(
+    action: string,
+    offset: number,
+    length: number,
+    work: () => Promise<void>,
+  ): Promise<void> {
+    this.#assertDeviceHolds(offset + length);
+    this.#uses.begin();
+    while (this.#truncation !== undefined) {
+      await this.#truncation;
+    }
+    this.#changes.begin();
+    try {
+      await work();
+      this.#size = Math.max(this.#size, offset + length);
+    } catch (cause) {
+      await this.#measure();
+      throw fileError(cause, { location: this.location, action, offset });
+    } finally {
+      this.#changes.end();
+      this.#uses.end();
+    }
+  }
+
+  /** After a failed change: it may have grown the file in part. Changes never make it shorter. */
+  async #measure(): Promise<void> {
+    try {
+      const { size } = await statFile(this.#fd);
+      this.#size = Math.max(this.#size, size);
+    } catch {
+      // The failure of the change itself is what the caller has to hear of.
+    }
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) {
+      throw new LamellaError('CLOSED', 'the file is closed', {
+        location: this.location,
+        hint: 'Open it again.',
+      });
+    }
+  }
+
+  #assertWritable(): void {
+    this.#assertOpen();
+    if (!this.writable) {
+      throw new LamellaError('READ_ONLY', 'the file was opened read-only', {
+        location: this.location,
+        hint: 'Open it with writable: true.',
+      });
+    }
+  }
+
+  #assertRange(offset: number, length: number): void {
+    // A negative offset would make preadv2 use the file position instead.
+    if (!(offset >= 0 && length >= 0 && Number.isSafeInteger(offset + length))) {
+      throw new LamellaError('INVALID_ARGUMENT', `not a range of bytes: ${offset}, ${length}`, {
+        location: this.location,
+        hint: 'Give whole numbers from 0 to 2^53 - 1.',
+      });
+    }
+  }
+
+  /** Said beforehand: the kernel cuts a zeroed range at the end of the device and reports success. */
+  #assertDeviceHolds(end: number): void {
+    if (this.#device && end > this.#size) {
+      throw new LamellaError(
+        'NO_SPACE',
+        `a block device of ${this.#size} bytes ends before ${end}`,
+        {
+          location: this.location,
+          hint: 'Use a larger device, or a file.',
+        },
+      );
+    }
+  }
+}

@@ -1,0 +1,77 @@
+import type { InjectionToken } from 'tsyringe';
+import { requireKoffi } from './koffi.js';
+import { bindLinux } from './linux.js';
+
+/**
+ * System calls that Node.js does not offer. Each may be absent: whoever uses one has a slower way
+ * without it.
+ *
+ * Numbers below zero are errors: the negated `errno`.
+ */
+export interface NativeCalls {
+  /**
+   * Reads without waiting for the device: `preadv2` with `RWF_NOWAIT`.
+   *
+   * @param offset - byte offset in the file
+   * @returns bytes read, possibly fewer than the buffer holds, or a negated errno
+   */
+  readonly readNow?: (fd: number, buffer: Uint8Array, offset: number) => number;
+
+  /**
+   * `fallocate` on a thread of libuv's pool.
+   *
+   * @param mode - `FALLOC_FL_*` bits
+   * @returns 0 or a negated errno
+   */
+  readonly fallocate?: (
+    fd: number,
+    mode: number,
+    offset: number,
+    length: number,
+  ) => Promise<number>;
+
+  /**
+   * `lseek`. Moves the file position, which nothing here relies on.
+   *
+   * @param whence - `SEEK_*`
+   * @returns the resulting byte offset, or a negated errno
+   */
+  readonly seek?: (fd: number, offset: number, whence: number) => number;
+}
+
+/** Token of the {@link NativeCalls}; register `{}` to do without. */
+export const NATIVE_CALLS: InjectionToken<NativeCalls> = Symbol.for('lamella.NativeCalls');
+
+const NONE: NativeCalls = Object.freeze({});
+
+let bound: NativeCalls | undefined;
+
+/**
+ * The native calls of this platform: all of them on 64-bit Linux with koffi installed, none
+ * elsewhere. The environment variable `LAMELLA_NATIVE=off` gives none as well.
+ */
+export function nativeCalls(): NativeCalls {
+  if (process.env.LAMELLA_NATIVE === 'off') {
+    return NONE;
+  }
+  bound ??= bind();
+  return bound;
+}
+
+function bind(): NativeCalls {
+  // On 32-bit systems off_t and pointers are of other sizes than bindLinux says.
+  if (process.platform !== 'linux' || !SIXTY_FOUR_BIT.has(process.arch)) {
+    return NONE;
+  }
+  const koffi = requireKoffi();
+  return koffi === undefined ? NONE : bindLinux(koffi);
+}
+
+const SIXTY_FOUR_BIT: ReadonlySet<string> = new Set([
+  'arm64',
+  'loong64',
+  'ppc64',
+  'riscv64',
+  's390x',
+  'x64',
+]);
