@@ -1,6 +1,7 @@
 import type { InjectionToken } from 'tsyringe';
 import type { Storage } from '../storage/index.js';
 import type { Image } from './image.js';
+import type { Measurement, MeasureRequest } from './measure.js';
 import type { OptionSchema, OptionValue, OptionValues } from './options.js';
 import type { Reference } from './references.js';
 
@@ -12,6 +13,17 @@ export interface OpenOptions {
   readonly cacheSize?: number | undefined;
   /** Values of {@link BlockDriver.openOptions}, not yet checked. */
   readonly options?: OptionValues | undefined;
+  /** Key of an encrypted image. Never logged, never part of a message. */
+  readonly passphrase?: string | Uint8Array | undefined;
+  /** Open for a check: tolerate damage that `Image.check` can report or mend. */
+  readonly forCheck?: boolean | undefined;
+  /**
+   * Opens the data file that the image names, through the reference policy; given by the resolver, which
+   * also closes it.
+   *
+   * @returns undefined when the policy leaves the file out: the image then opens, but data in it can't be read
+   */
+  readonly openDataFile?: ((reference: Reference) => Promise<Storage | undefined>) | undefined;
 }
 
 /** What image to make. */
@@ -22,6 +34,13 @@ export interface CreateOptions {
   readonly backing?: Reference | undefined;
   /** Values of {@link BlockDriver.createOptions}, checked and completed with defaults. */
   readonly options: Readonly<Record<string, OptionValue>>;
+  /** Key of an image to be encrypted. */
+  readonly passphrase?: string | Uint8Array | undefined;
+  /**
+   * Opens, or makes, the data file that the image is to name; given by whoever makes the image, who also
+   * closes it.
+   */
+  readonly openDataFile?: ((reference: Reference) => Promise<Storage>) | undefined;
 }
 
 /**
@@ -71,6 +90,16 @@ export interface BlockDriver {
 
   /** Options of {@link BlockDriver.open}. */
   readonly openOptions?: OptionSchema;
+
+  /** Options of `Image.amend`. */
+  readonly amendOptions?: OptionSchema;
+
+  /**
+   * How much space an image would need.
+   *
+   * @throws LamellaError as {@link BlockDriver.validateCreate}
+   */
+  measure?(request: MeasureRequest): Promise<Measurement>;
 
   /** Whether {@link CreateOptions.backing} is understood. */
   readonly supportsBacking?: boolean;

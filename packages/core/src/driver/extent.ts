@@ -1,4 +1,5 @@
 import type { Awaitable } from '../bytes/index.js';
+import type { RangeCipher } from '../platform/index.js';
 import type { Storage } from '../storage/index.js';
 
 /**
@@ -20,6 +21,8 @@ export interface DataExtent {
   readonly offset: number;
   /** The storage may know of holes inside this range that are worth asking for. */
   readonly sparse?: boolean;
+  /** The bytes are ciphered; `position` belongs to the extent's first byte. */
+  readonly cipher?: RangeCipher | undefined;
 }
 
 /** The bytes are zeroes, whatever the backing layer says. */

@@ -1,8 +1,12 @@
 import type { Awaitable } from '../bytes/index.js';
+import type { BitmapStore } from './bitmaps.js';
+import type { CheckOptions, CheckResult } from './check.js';
 import type { Extent } from './extent.js';
-import type { OptionValue } from './options.js';
+import type { LongOperation } from './long-operation.js';
+import type { OptionValue, OptionValues } from './options.js';
 import type { Placement } from './placement.js';
-import type { References } from './references.js';
+import type { Reference, References } from './references.js';
+import type { SnapshotStore } from './snapshots.js';
 
 /** What the engine knows of the layers below, when it clears a range. */
 export interface ClearContext {
@@ -16,10 +20,13 @@ export interface ZeroContext extends ClearContext {
   readonly unmap: boolean;
 }
 
+/** Space that is reserved before it is written: none, the metadata, the file's blocks, or zeroes in all of it. */
+export type Preallocation = 'off' | 'metadata' | 'falloc' | 'full';
+
 /** How an image's size is to change. */
-export interface ResizeOptions {
-  /** Ends the operation early with `ABORTED`. */
-  readonly signal?: AbortSignal | undefined;
+export interface ResizeOptions extends LongOperation {
+  /** Space to reserve for new bytes; `'off'` by default. */
+  readonly preallocation?: Preallocation | undefined;
 }
 
 /**
@@ -85,6 +92,46 @@ export interface Image {
    * @param size - bytes
    */
   resize?(size: number, options?: ResizeOptions): Promise<void>;
+
+  /**
+   * Stores one whole cluster compressed (the disk's last may be short). Nothing else is under way in it.
+   *
+   * @param bytes - one cluster's bytes
+   * @param offset - aligned to the cluster size
+   * @returns false when it does not get smaller that way: the engine then writes it as it is
+   * @throws LamellaError as {@link Image.place}
+   */
+  compress?(bytes: Uint8Array, offset: number): Promise<boolean>;
+
+  /**
+   * Looks for damage and mends it. Runs alone.
+   *
+   * @throws LamellaError `IO_ERROR`, `READ_ONLY`, `ABORTED`; damage is reported, not thrown
+   */
+  check?(options: CheckOptions): Promise<CheckResult>;
+
+  /**
+   * Names another backing file in the image, or none; the data is left as it is. Durable when it
+   * resolves. Runs alone.
+   *
+   * @throws LamellaError `UNSUPPORTED`, `LIMIT_EXCEEDED` (no room for the name), `READ_ONLY`
+   */
+  setBacking?(backing: Reference | undefined): Promise<void>;
+
+  /**
+   * Changes options of the image as {@link BlockDriver.amendOptions} lists them. Runs alone.
+   *
+   * @param options - only those to change
+   * @throws LamellaError `UNSUPPORTED` with the reason when a feature in use would be lost,
+   * `INVALID_ARGUMENT`, `ABORTED`
+   */
+  amend?(options: OptionValues, operation: LongOperation): Promise<void>;
+
+  /** Snapshots inside the image, where the format has them. */
+  readonly snapshots?: SnapshotStore | undefined;
+
+  /** Dirty bitmaps inside the image, where the format has them. */
+  readonly bitmaps?: BitmapStore | undefined;
 
   /**
    * Flushes and marks the image as cleanly closed. The storage stays open: who opened it closes it.

@@ -1,4 +1,5 @@
 import type { Awaitable } from '../bytes/index.js';
+import type { RangeCipher } from '../platform/index.js';
 import type { Storage } from '../storage/index.js';
 
 /**
@@ -17,6 +18,8 @@ export interface InPlace {
   readonly storage: Storage;
   /** Byte offset within `storage` of the first byte of the write. */
   readonly offset: number;
+  /** The bytes are to be ciphered; `position` belongs to the first byte of the write. */
+  readonly cipher?: RangeCipher | undefined;
 }
 
 /**
@@ -36,11 +39,13 @@ export interface Allocation {
   readonly storage: Storage;
   /** Byte offset within `storage` of the first byte of the write. */
   readonly offset: number;
+  /** The bytes are to be ciphered; `position` belongs to the first byte of the write. */
+  readonly cipher?: RangeCipher | undefined;
   /** Bytes before the write that share its clusters and must be copied. */
   readonly copyBefore: number;
   /** Bytes after the write that share its clusters and must be copied; may reach past the disk's end, where zeroes are. */
   readonly copyAfter: number;
-  /** The host range reads as zeroes already, so edges of zeroes need not be written. */
+  /** The host range reads as zeroes already, so edges of zeroes need not be written. Never with a cipher. */
   readonly fresh: boolean;
   /**
    * The data is written: make the mapping point to it. Durable with the next flush.

@@ -10,4 +10,6 @@ export interface Reference {
 export interface References {
   /** The backing file. */
   readonly backing?: Reference | undefined;
+  /** A file that holds the guest's data, apart from the metadata. */
+  readonly dataFile?: Reference | undefined;
 }

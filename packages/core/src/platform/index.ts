@@ -1,2 +1,3 @@
 export * from './codec.js';
+export * from './data-cipher.js';
 export * from './logger.js';
