@@ -1,6 +1,7 @@
 import {
   type Awaitable,
   type ClearContext,
+  type ClusterCompressor,
   type Placement,
   TableCache,
   type ZeroContext,
@@ -9,12 +10,14 @@ import { Qcow2Image, type ReadParts } from './image.js';
 import { L2Tables } from './mapping/l2-tables.js';
 import { Allocator } from './refcount/allocator.js';
 import { BlockMaker } from './refcount/block-maker.js';
+import { CompressedPacker } from './refcount/compressed-packer.js';
 import { DropApplier } from './refcount/drop-applier.js';
 import { Drops } from './refcount/drops.js';
 import { Refcounts } from './refcount/refcounts.js';
 import { ReservedClusters } from './refcount/reserved-clusters.js';
 import { PointerTable, REFCOUNT_TABLE_FORMAT } from './tables/pointer-table.js';
 import { Clearer } from './write/clearer.js';
+import { createCompressor } from './write/compressor.js';
 import { EntryWriter } from './write/entry-writer.js';
 import { Flusher } from './write/flusher.js';
 import { ClusterPlacer, type Placer } from './write/placer.js';
@@ -25,6 +28,7 @@ import { SubclusterPlacer } from './write/subcluster-placer.js';
 export interface WriteParts extends ReadParts {
   readonly refcounts: Refcounts;
   readonly allocator: Allocator;
+  readonly packer: CompressedPacker;
   readonly drops: Drops;
   readonly tables: L2Tables;
   readonly writer: EntryWriter;
@@ -44,6 +48,7 @@ export async function writeParts(parts: ReadParts): Promise<WriteParts> {
   const reserved = new ReservedClusters();
   const common = { storage, geometry, refcounts, reserved, drops };
   const allocator = new Allocator({ ...common, blocks: new BlockMaker(common) });
+  const packer = new CompressedPacker({ ...common, allocator });
   const tables = new L2Tables({ storage, geometry, l1, cache: parts.l2Cache, allocator, drops });
   const flusher = new Flusher({
     storage,
@@ -52,12 +57,13 @@ export async function writeParts(parts: ReadParts): Promise<WriteParts> {
     tables,
     refcounts,
     drops,
-    dropApplier: new DropApplier({ ...common, allocator, compressed: parts.compressed }),
+    dropApplier: new DropApplier({ ...common, allocator, packer, compressed: parts.compressed }),
   });
   return {
     ...parts,
     refcounts,
     allocator,
+    packer,
     drops,
     tables,
     writer: new EntryWriter(tables, parts.entries, geometry, drops),
@@ -85,6 +91,7 @@ async function readRefcounts(parts: ReadParts): Promise<Refcounts> {
 
 /** An image that is open for reading and writing. */
 export class WritableQcow2Image extends Qcow2Image {
+  readonly compressor: ClusterCompressor | undefined;
   readonly #parts: WriteParts;
   readonly #placer: Placer;
   readonly #clearer: Clearer;
@@ -93,6 +100,7 @@ export class WritableQcow2Image extends Qcow2Image {
   constructor(parts: WriteParts) {
     super(parts);
     this.#parts = parts;
+    this.compressor = createCompressor(parts);
     const { writer, allocator, storage } = parts;
     this.#placer = parts.geometry.extended
       ? new SubclusterPlacer({ writer, allocator, data: storage })
