@@ -69,7 +69,8 @@ class Life {
   constructor(path: string, unit: number) {
     this.#path = path;
     this.#unit = unit;
-    this.model = new Uint8Array(unit * CLUSTERS - unit / 2);
+    // The last cluster is short, where that leaves whole sectors.
+    this.model = new Uint8Array(unit * CLUSTERS - (unit > 512 ? unit / 2 : 0));
   }
 
   async start(options: Options): Promise<void> {
