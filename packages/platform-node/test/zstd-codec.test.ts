@@ -140,6 +140,18 @@ async function behaves(t: Test, codec: ZstdCodec): Promise<void> {
     t.ok(Math.max(peak, process.memoryUsage().rss) - before < 32 * 1024 * 1024);
   });
 
+  t.test('bombs that pass for large clusters are taken one at a time', async (t) => {
+    const size = 2 ** 21;
+    const one = await compressedBlock(codec, Buffer.alloc(131072, 'ab'));
+    const packed = Array.from({ length: 500 }, () => block(2, one.length, one));
+    const bomb = Buffer.concat([HEADER, ...packed, block(0, 0, Buffer.of(), true)]);
+    const before = process.memoryUsage().rss;
+    await Promise.all(
+      Array.from({ length: 16 }, () => fails(t, 'CORRUPT', () => codec.decompress(bomb, size))),
+    );
+    t.ok(process.memoryUsage().rss - before < 400 * 1024 * 1024);
+  });
+
   t.test('random damage gives the right number of bytes or CORRUPT', async () => {
     const frame = (await codec.compress(pattern(4096, 1), 4200)) ?? new Uint8Array(0);
     await fc.assert(

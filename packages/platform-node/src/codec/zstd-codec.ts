@@ -1,8 +1,11 @@
 import { type CompressionCodec, LamellaError } from '@lamella/core';
 import { inject, injectable } from 'tsyringe';
 import { corruptStream } from './corrupt-stream.js';
-import { soundFrame } from './zstd-frame.js';
+import { type SoundFrame, soundFrame } from './zstd-frame.js';
 import { ZSTD_LIBRARY, type ZstdLibrary } from './zstd-library.js';
+
+/** Frames that could give this many times what they have to are decompressed one at a time. */
+const PLAUSIBLE_EXCESS = 4;
 
 /**
  * Zstandard (RFC 8878), on the thread pool: by Node.js itself where it has it (22.15, 23.8 and later), else
@@ -12,6 +15,7 @@ import { ZSTD_LIBRARY, type ZstdLibrary } from './zstd-library.js';
 export class ZstdCodec implements CompressionCodec {
   readonly name = 'zstd';
   readonly #library: ZstdLibrary | undefined;
+  #turn: Promise<void> = Promise.resolve();
 
   /**
    * @param library - what does the work; without it every call fails
@@ -31,7 +35,10 @@ export class ZstdCodec implements CompressionCodec {
   async decompress(input: Uint8Array, outputLength: number): Promise<Uint8Array> {
     const library = this.#present;
     const frame = soundFrame(input, outputLength);
-    const output = await this.#decompress(library, frame, outputLength);
+    const output =
+      frame.mostBytes > PLAUSIBLE_EXCESS * outputLength
+        ? await this.#alone(() => this.#decompress(library, frame, outputLength))
+        : await this.#decompress(library, frame, outputLength);
     if (output.length !== outputLength) {
       throw corruptStream(this.name, `gives ${output.length} bytes instead of ${outputLength}`);
     }
@@ -48,7 +55,7 @@ export class ZstdCodec implements CompressionCodec {
    */
   async compress(input: Uint8Array, maxLength: number): Promise<Uint8Array | undefined> {
     const compressed = await this.#present.compress(input);
-    const frame = soundFrame(compressed, input.length);
+    const { bytes: frame } = soundFrame(compressed, input.length);
     return frame.length <= maxLength ? frame : undefined;
   }
 
@@ -61,13 +68,23 @@ export class ZstdCodec implements CompressionCodec {
     return this.#library;
   }
 
+  /** Runs one after the other what might take much memory. */
+  #alone<T>(action: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(action);
+    this.#turn = result.then(
+      () => undefined,
+      () => undefined,
+    );
+    return result;
+  }
+
   async #decompress(
     library: ZstdLibrary,
-    frame: Uint8Array,
+    frame: SoundFrame,
     outputLength: number,
   ): Promise<Uint8Array> {
     try {
-      return await library.decompress(frame, outputLength);
+      return await library.decompress(frame.bytes, outputLength);
     } catch (cause) {
       throw corruptStream(this.name, 'is damaged', cause);
     }

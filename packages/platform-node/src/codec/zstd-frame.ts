@@ -29,6 +29,19 @@ const COMPRESSED = 2;
 const SPARE_BLOCKS = 16;
 const BYTES_PER_BLOCK = 4096;
 
+/** A frame whose header can be believed. */
+export interface SoundFrame {
+  readonly bytes: Uint8Array;
+  /** Bytes that its blocks could give at most, before a decoder that has no bound of its own notices. */
+  readonly mostBytes: number;
+}
+
+/** Where a frame ends and what its blocks could give. */
+interface Walk {
+  readonly end: number;
+  readonly mostBytes: number;
+}
+
 /** The parts of a frame's header that matter here. */
 interface FrameHeader {
   /** Bytes that the frame says it gives, if it does. */
@@ -48,14 +61,14 @@ interface FrameHeader {
  * @throws LamellaError `CORRUPT` when there is no whole frame, it says to give another number of bytes, or
  * its blocks could give very many more
  */
-export function soundFrame(input: Uint8Array, outputLength: number): Uint8Array {
+export function soundFrame(input: Uint8Array, outputLength: number): SoundFrame {
   const header = readHeader(input);
   if (header.contentSize !== undefined && header.contentSize !== outputLength) {
     throw damaged(`says it gives ${header.contentSize} bytes instead of ${outputLength}`);
   }
-  const end = frameEnd(input, header, outputLength);
+  const { end, mostBytes } = walk(input, header, outputLength);
   if (header.singleSegment) {
-    return input.subarray(0, end);
+    return { bytes: input.subarray(0, end), mostBytes };
   }
   const frame = new Uint8Array(PREFIX + 4 + end - header.length);
   const view = new DataView(frame.buffer);
@@ -63,7 +76,7 @@ export function soundFrame(input: Uint8Array, outputLength: number): Uint8Array 
   frame[4] = FOUR_BYTE_SIZE | SINGLE_SEGMENT | (header.checksum ? CHECKSUM : 0);
   view.setUint32(PREFIX, outputLength, true);
   frame.set(input.subarray(header.length, end), PREFIX + 4);
-  return frame;
+  return { bytes: frame, mostBytes };
 }
 
 function readHeader(input: Uint8Array): FrameHeader {
@@ -108,11 +121,12 @@ function readSize(view: DataView, at: number, length: number): number | undefine
   }
 }
 
-/** Walks over the blocks; returns the byte behind the frame. */
-function frameEnd(input: Uint8Array, header: FrameHeader, outputLength: number): number {
+/** Walks over the blocks. */
+function walk(input: Uint8Array, header: FrameHeader, outputLength: number): Walk {
   const largest = Math.min(MAX_BLOCK, outputLength);
   let blocks = Math.floor(outputLength / BYTES_PER_BLOCK) + SPARE_BLOCKS;
   let plain = 0;
+  let compressed = 0;
   let at = header.length;
   for (let last = false; !last; blocks -= 1) {
     if (at + BLOCK_HEADER > input.length) {
@@ -126,6 +140,7 @@ function frameEnd(input: Uint8Array, header: FrameHeader, outputLength: number):
       throw damaged('has an invalid block');
     }
     plain += type === COMPRESSED ? 0 : size;
+    compressed += type === COMPRESSED ? 1 : 0;
     if (plain > outputLength || blocks === 0) {
       throw damaged(`gives more than ${outputLength} bytes or has too many blocks`);
     }
@@ -135,7 +150,7 @@ function frameEnd(input: Uint8Array, header: FrameHeader, outputLength: number):
   if (end > input.length) {
     throw damaged('ends before its last byte');
   }
-  return end;
+  return { end, mostBytes: plain + compressed * largest };
 }
 
 function damaged(what: string): Error {
