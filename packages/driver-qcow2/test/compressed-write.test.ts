@@ -154,6 +154,26 @@ t.test('a failed write leaves the old content and wastes nothing for good', asyn
   t.equal(Buffer.compare(read, numbered(49, 4)), 0);
 });
 
+t.test('nothing is packed into a host cluster that was freed and given out again', async (t) => {
+  const disk = await newDisk(new ToyCodec());
+  const plain = Uint8Array.from({ length: UNIT }, (_, i) => 1 + (i % 250));
+  for (let round = 0; round < 5; round += 1) {
+    const base = round * 8 * UNIT;
+    await disk.writeCompressed(numbered(1, 1), base);
+    await disk.discard(base, UNIT);
+    await disk.flush();
+    for (let i = 1; i < 5; i += 1) {
+      await disk.write(plain, base + i * UNIT);
+    }
+    await disk.writeCompressed(numbered(2, 2), base + 5 * UNIT);
+    const read = new Uint8Array(UNIT);
+    for (let i = 1; i < 5; i += 1) {
+      await disk.read(read, base + i * UNIT);
+      t.equal(Buffer.compare(read, plain), 0, `round ${round}, cluster ${i}`);
+    }
+  }
+});
+
 t.test('what is refused', async (t) => {
   const codec = new ToyCodec();
   const storage = new MemoryStorage();
