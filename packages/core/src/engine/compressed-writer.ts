@@ -1,16 +1,12 @@
-import type { Awaitable } from '../bytes/index.js';
 import type { ClusterCompressor, Image } from '../driver/index.js';
 import { LamellaError } from '../errors/index.js';
 import type { EngineLayer } from './layers.js';
 import { Pending } from './pending.js';
-import type { RequestTracker } from './request-tracker.js';
+import type { Writer } from './writer.js';
 
 /** Most clusters, and most bytes of them, that one request compresses and stores at once. */
 const MAX_IN_FLIGHT = 32;
 const MAX_BYTES_IN_FLIGHT = 8 * 1024 * 1024;
-
-/** Writes bytes as they are. */
-export type PlainWrite = (bytes: Uint8Array, offset: number) => Awaitable<void>;
 
 /** A cluster that is being compressed. */
 interface Compressing {
@@ -22,16 +18,14 @@ interface Compressing {
 /** Writes whole clusters compressed into the top image of a stack. */
 export class CompressedWriter {
   readonly #top: EngineLayer;
-  readonly #tracker: RequestTracker;
-  readonly #writePlain: PlainWrite;
+  readonly #writer: Writer;
 
   /**
-   * @param writePlain - for clusters that do not get smaller
+   * @param writer - for clusters that do not get smaller, and for its order among all changes
    */
-  constructor(top: EngineLayer, tracker: RequestTracker, writePlain: PlainWrite) {
+  constructor(top: EngineLayer, writer: Writer) {
     this.#top = top;
-    this.#tracker = tracker;
-    this.#writePlain = writePlain;
+    this.#writer = writer;
   }
 
   /**
@@ -76,20 +70,11 @@ export class CompressedWriter {
     compressed: Uint8Array | undefined,
   ): Promise<void> {
     if (compressed === undefined) {
-      await this.#writePlain(bytes, offset);
+      await this.#writer.write(bytes, offset);
       return;
     }
     const { clusterSize } = this.#top.image;
-    const request = this.#tracker.begin(offset, offset + clusterSize, 'exclusive');
-    try {
-      const turn = this.#tracker.ready(request);
-      if (turn !== undefined) {
-        await turn;
-      }
-      await compressor.store(compressed, offset);
-    } finally {
-      this.#tracker.end(request);
-    }
+    await this.#writer.exclusively(offset, clusterSize, () => compressor.store(compressed, offset));
   }
 
   #compressor(image: Image): ClusterCompressor {

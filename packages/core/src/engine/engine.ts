@@ -39,9 +39,7 @@ export class Engine {
     this.#reader = new Reader(stack);
     this.#locator = new Locator(stack);
     this.#writer = new Writer(stack, this.#reader, this.#locator, this.#tracker);
-    this.#compressedWriter = new CompressedWriter(this.#top, this.#tracker, (bytes, offset) =>
-      this.#writer.write(bytes, offset),
-    );
+    this.#compressedWriter = new CompressedWriter(this.#top, this.#writer);
   }
 
   /** Whether writes are allowed and the top format takes them. */

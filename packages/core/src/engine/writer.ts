@@ -72,6 +72,11 @@ export class Writer {
     return written.finally(() => this.#tracker.end(request));
   }
 
+  /** Runs a change of clusters when nothing else is under way in them, and not beside too many others. */
+  exclusively(offset: number, length: number, action: () => Promise<void>): Promise<void> {
+    return this.#exclusively(offset, length, action);
+  }
+
   /** Makes a range read as zeroes, by metadata where the format can. */
   async writeZeroes(offset: number, length: number, options: WriteZeroesOptions): Promise<void> {
     await this.#exclusively(offset, length, () =>
