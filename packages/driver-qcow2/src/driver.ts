@@ -10,6 +10,7 @@ import {
 } from '@lamella/core';
 import { injectAll, injectable } from 'tsyringe';
 import { assertReadable, assertWritable, keptAutoclear } from './access.js';
+import { openForCheck } from './check/check-image.js';
 import { createImage } from './create/create.js';
 import { planLayout } from './create/layout.js';
 import { CREATE_OPTIONS } from './create/options.js';
@@ -52,6 +53,9 @@ export class Qcow2Driver implements BlockDriver {
 
   async open(storage: Storage, options: OpenOptions): Promise<Image> {
     const header = await readHeader(storage);
+    if (options.forCheck === true) {
+      return openForCheck(storage, header);
+    }
     validateTables(header, storage.size, storage.location);
     assertReadable(header, storage.location);
     if (options.writable) {
