@@ -10,7 +10,7 @@ import {
 } from '@lamella/core';
 import { Geometry } from '../geometry.js';
 import type { Header } from '../header/header.js';
-import { validateTables } from '../header/validate.js';
+import { assertBearable } from './bearable.js';
 import { checkStorage } from './check.js';
 
 /**
@@ -19,7 +19,7 @@ import { checkStorage } from './check.js';
  * @throws LamellaError `INVALID_HEADER`, `LIMIT_EXCEEDED`
  */
 export function openForCheck(storage: Storage, header: Header): CheckImage {
-  validateTables({ ...header, snapshotCount: 0 }, Number.POSITIVE_INFINITY, storage.location);
+  assertBearable(header, storage.location);
   return new CheckImage(storage, header);
 }
 

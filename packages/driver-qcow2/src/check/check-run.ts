@@ -35,6 +35,8 @@ export class CheckRun {
   /** Snapshots that the table lists, and bytes that the table takes. */
   snapshots: readonly CheckedSnapshot[] = [];
   snapshotBytes = 0;
+  /** Corruptions of the snapshot table, which say nothing of the refcounts. */
+  snapshotCorruptions = 0;
   /** Refcounts can't be mended one by one: the whole structure has to be made anew. */
   rebuild = false;
   /** Whether entries that make no sense may be mended while references are counted. */

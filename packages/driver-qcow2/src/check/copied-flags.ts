@@ -26,7 +26,8 @@ class CopiedFlags {
     this.#run = run;
     const { tally, repair } = run;
     // A repair of leaks changes flags only where nothing else is wrong: the refcounts are right then.
-    const sound = tally.corruptions === 0 && tally.leaks === 0 && tally.checkErrors === 0;
+    const sound =
+      tally.corruptions === run.snapshotCorruptions && tally.leaks === 0 && tally.checkErrors === 0;
     this.#repair = repair === 'all' || (repair === 'leaks' && sound);
     this.#externalData = hasFeature(run.header.incompatible, INCOMPATIBLE.externalDataFile);
   }

@@ -18,6 +18,11 @@ export class FreeSpace {
     }
   }
 
+  /** Looks from the start of the file again. */
+  restart(): void {
+    this.#first = 0;
+  }
+
   /** Looks no further down than this cluster from now on. */
   startFrom(cluster: number): void {
     this.#first = Math.max(this.#first, cluster);

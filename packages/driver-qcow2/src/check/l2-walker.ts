@@ -100,7 +100,10 @@ export class L2Walker {
     }
     const host = hostOffset(high, low);
     if (host === 0 && !(this.#externalData && (high & COPIED) !== 0)) {
-      return allocated === 0 ? undefined : 'an unallocated cluster has allocated subclusters';
+      if (allocated !== 0) {
+        this.#run.tally.corruption('an unallocated cluster has allocated subclusters', position);
+      }
+      return undefined;
     }
     if ((zeroes & allocated) !== 0) {
       this.#run.tally.corruption('a subcluster is both allocated and zeroes', position);

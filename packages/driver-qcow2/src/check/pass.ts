@@ -22,6 +22,7 @@ const TWO_32 = 0x1_0000_0000;
  */
 export async function checkPass(run: CheckRun): Promise<void> {
   const snapshots = await readSnapshots(run);
+  run.snapshotCorruptions = snapshots.corruptions;
   // Without knowing what is in use, every repair could free something that is.
   if (snapshots.unreadable || !(await countReferences(run))) {
     return;

@@ -51,6 +51,7 @@ class Rebuild {
           hint: 'Convert the image with qemu-img convert.',
         });
       }
+      this.#space.restart();
       const first = this.#space.take(clusters);
       this.#placeBlocks(first, first + clusters);
       const needed = Math.ceil(((Math.max(...this.#blocks.keys()) + 1) * 8) / clusterSize);
