@@ -11,6 +11,7 @@ import {
 import { injectAll, injectable } from 'tsyringe';
 import { assertReadable, assertWritable, keptAutoclear } from './access.js';
 import { openForCheck } from './check/check-image.js';
+import { repairUnclean } from './check/unclean.js';
 import { createImage } from './create/create.js';
 import { planLayout } from './create/layout.js';
 import { CREATE_OPTIONS } from './create/options.js';
@@ -52,7 +53,7 @@ export class Qcow2Driver implements BlockDriver {
   }
 
   async open(storage: Storage, options: OpenOptions): Promise<Image> {
-    const header = await readHeader(storage);
+    let header = await readHeader(storage);
     if (options.forCheck === true) {
       return openForCheck(storage, header);
     }
@@ -60,6 +61,7 @@ export class Qcow2Driver implements BlockDriver {
     assertReadable(header, storage.location);
     if (options.writable) {
       assertWritable(header, storage.location);
+      header = await repairUnclean(storage, header);
     }
     const setup = { storage, header, cacheSize: options.cacheSize, codecs: this.#codecs };
     const parts = await readParts(setup);

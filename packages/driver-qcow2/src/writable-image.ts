@@ -1,10 +1,12 @@
 import {
   type Awaitable,
   type ClearContext,
+  isPromise,
   type Placement,
   TableCache,
   type ZeroContext,
 } from '@lamella/core';
+import { MetadataGuard } from './check/metadata-guard.js';
 import { Qcow2Image, type ReadParts } from './image.js';
 import { L2Tables } from './mapping/l2-tables.js';
 import { Allocator } from './refcount/allocator.js';
@@ -30,6 +32,7 @@ export interface WriteParts extends ReadParts {
   readonly writer: EntryWriter;
   readonly flusher: Flusher;
   readonly pressure: Pressure;
+  readonly guard: MetadataGuard;
 }
 
 /**
@@ -42,7 +45,8 @@ export async function writeParts(parts: ReadParts): Promise<WriteParts> {
   const refcounts = await readRefcounts(parts);
   const drops = new Drops(geometry.clusterSize);
   const reserved = new ReservedClusters();
-  const common = { storage, geometry, refcounts, reserved, drops };
+  const guard = await MetadataGuard.make({ ...parts, refcounts });
+  const common = { storage, geometry, refcounts, reserved, drops, guard };
   const allocator = new Allocator({ ...common, blocks: new BlockMaker(common) });
   const tables = new L2Tables({ storage, geometry, l1, cache: parts.l2Cache, allocator, drops });
   const flusher = new Flusher({
@@ -56,6 +60,7 @@ export async function writeParts(parts: ReadParts): Promise<WriteParts> {
   });
   return {
     ...parts,
+    guard,
     refcounts,
     allocator,
     drops,
@@ -101,9 +106,16 @@ export class WritableQcow2Image extends Qcow2Image {
   }
 
   place(offset: number, length: number): Awaitable<Placement> {
-    return this.#parts.pressure.high
+    const { guard, pressure } = this.#parts;
+    if (guard.refuses) {
+      return guard.refuse();
+    }
+    const placement = pressure.high
       ? this.#placeAfterRelief(offset, length)
       : this.#placer.place(offset, length);
+    return isPromise(placement)
+      ? placement.then((placed) => guard.admitPlacement(placed))
+      : guard.admitPlacement(placement);
   }
 
   async #placeAfterRelief(offset: number, length: number): Promise<Placement> {
@@ -112,10 +124,14 @@ export class WritableQcow2Image extends Qcow2Image {
   }
 
   zero(offset: number, length: number, context: ZeroContext): Awaitable<number> {
-    return this.#clearer.clear(offset, length, context);
+    const { guard } = this.#parts;
+    return guard.refuses ? guard.refuse() : this.#clearer.clear(offset, length, context);
   }
 
   async discard(offset: number, length: number, context: ClearContext): Promise<void> {
+    if (this.#parts.guard.refuses) {
+      await this.#parts.guard.refuse();
+    }
     await this.#clearer.clear(offset, length, { zeroBelow: context.zeroBelow, unmap: true });
   }
 

@@ -48,7 +48,9 @@ export async function walkBitmaps(run: CheckRun): Promise<boolean> {
   for (const table of tables) {
     run.step();
     run.count(table.offset, table.entries * 8);
-    await walkTable(run, table);
+    if (!(await walkTable(run, table))) {
+      return false;
+    }
   }
   return true;
 }
@@ -101,7 +103,9 @@ async function readDirectory(
   return tables.length === count ? tables : undefined;
 }
 
-async function walkTable(run: CheckRun, table: BitmapTable): Promise<void> {
+/** Counts a bitmap's table; false when it names data that can't be known. */
+async function walkTable(run: CheckRun, table: BitmapTable): Promise<boolean> {
+  let known = true;
   const { clusterSize } = run.geometry;
   const end = Math.min(table.offset + table.entries * 8, run.storage.size);
   for (let at = table.offset; at < end; at += CHUNK) {
@@ -119,9 +123,11 @@ async function walkTable(run: CheckRun, table: BitmapTable): Promise<void> {
         (data !== 0 && (low & 1) !== 0)
       ) {
         run.tally.corruption('a bitmap table entry is invalid', at + entry);
+        known = false;
       } else if (data !== 0) {
         run.count(data, clusterSize);
       }
     }
   }
+  return known;
 }

@@ -13,6 +13,8 @@ import { FreeSpace } from './free-space.js';
 export async function storeSnapshots(run: CheckRun, corruptions: number): Promise<void> {
   const { storage, geometry, snapshots, header, tally } = run;
   const { clusterSize } = geometry;
+  // A table that reached behind the end of the file was not counted, so nothing is there to give back.
+  const counted = header.snapshotsOffset + run.snapshotBytes - storage.size < clusterSize;
   const length = snapshots.reduce((sum, { bytes }) => sum + bytes.length, 0);
   const clusters = Math.ceil(length / clusterSize);
   const space = new FreeSpace(run);
@@ -37,7 +39,9 @@ export async function storeSnapshots(run: CheckRun, corruptions: number): Promis
   writeUint64(view, 4, first * clusterSize, 'big');
   await storage.write(patch, FIELD.snapshotCount);
   await storage.flush();
-  await freeOld(run, header.snapshotsOffset, run.snapshotBytes);
+  if (counted) {
+    await freeOld(run, header.snapshotsOffset, run.snapshotBytes);
+  }
   tally.corruptions -= corruptions;
   tally.corruptionsFixed += corruptions;
 }

@@ -72,6 +72,7 @@ export class PointerTable {
   readonly #copied: Uint8Array;
   readonly #raw = new Map<number, { readonly high: number; readonly low: number }>();
   #dirty = new Set<number>();
+  #watcher: ((pointer: number) => void) | undefined;
 
   constructor(
     storage: Storage,
@@ -150,12 +151,18 @@ export class PointerTable {
 
   /** Lets an entry point to a cluster that it alone refers to; 0 for nothing. */
   set(index: number, pointer: number): void {
+    this.#watcher?.(pointer);
     this.#entries[index] = pointer;
     if (this.#format.copiedFlag) {
       this.#copied[index] = pointer === 0 ? 0 : 1;
     }
     this.#raw.delete(index);
     this.#dirty.add(Math.floor(index / SECTOR_ENTRIES));
+  }
+
+  /** Lets somebody know of every pointer that is set from now on, also in copies of the table. */
+  watch(watcher: (pointer: number) => void): void {
+    this.#watcher = watcher;
   }
 
   /** The error that an {@link INVALID} entry means. */
@@ -173,6 +180,7 @@ export class PointerTable {
   /** A copy of the table in memory for another place, all of it still to be written. */
   movedTo(offset: number, length: number): PointerTable {
     const moved = new PointerTable(this.#storage, this.#format, { offset, length });
+    moved.#watcher = this.#watcher;
     moved.#entries.set(this.#entries.subarray(0, length));
     moved.#copied.set(this.#copied.subarray(0, length));
     for (const [index, raw] of this.#raw) {
