@@ -1,3 +1,4 @@
+import type { RepairMode } from '@lamella/core';
 import type { BaseName } from './base-images.js';
 import { HEADER_DAMAGE } from './damage/header.js';
 import { MAPPING_DAMAGE } from './damage/mapping.js';
@@ -11,6 +12,8 @@ export interface Damage {
   /** What is ruined. */
   readonly base: BaseName;
   readonly apply: (image: Editable) => void;
+  /** Where we differ from QEMU by choice, and why. */
+  readonly known?: Partial<Record<RepairMode, string>>;
 }
 
 /** Every kind of damage, each of its own sort. */
