@@ -1,7 +1,10 @@
 import {
   type Awaitable,
+  type CheckOptions,
+  type CheckResult,
   type ClearContext,
   isPromise,
+  LamellaError,
   type Placement,
   TableCache,
   type ZeroContext,
@@ -110,12 +113,19 @@ export class WritableQcow2Image extends Qcow2Image {
     if (guard.refuses) {
       return guard.refuse();
     }
-    const placement = pressure.high
-      ? this.#placeAfterRelief(offset, length)
-      : this.#placer.place(offset, length);
-    return isPromise(placement)
-      ? placement.then((placed) => guard.admitPlacement(placed))
-      : guard.admitPlacement(placement);
+    try {
+      const placement = pressure.high
+        ? this.#placeAfterRelief(offset, length)
+        : this.#placer.place(offset, length);
+      return isPromise(placement)
+        ? placement.then(
+            (placed) => guard.admitPlacement(placed),
+            (error: unknown) => guard.condemn(error),
+          )
+        : guard.admitPlacement(placement);
+    } catch (error) {
+      return guard.condemn(error);
+    }
   }
 
   async #placeAfterRelief(offset: number, length: number): Promise<Placement> {
@@ -137,6 +147,18 @@ export class WritableQcow2Image extends Qcow2Image {
 
   flush(): Promise<void> {
     return this.#parts.flusher.flush();
+  }
+
+  override async check(options: CheckOptions): Promise<CheckResult> {
+    const { repair = 'none' } = options;
+    if (repair !== 'none') {
+      throw new LamellaError('UNSUPPORTED', 'an image that is in use cannot be repaired', {
+        location: this.#parts.storage.location,
+        hint: 'Close it and open it for a check.',
+      });
+    }
+    await this.flush();
+    return super.check(options);
   }
 
   override async close(): Promise<void> {

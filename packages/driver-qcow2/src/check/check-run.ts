@@ -102,12 +102,19 @@ export class CheckRun {
     }
   }
 
-  /** Called between tables. @throws LamellaError `ABORTED` */
+  /**
+   * Called between tables. Progress counts tables; how many there are is known by the end only.
+   *
+   * @throws LamellaError `ABORTED`
+   */
   step(): void {
     throwIfAborted(this.#operation.signal, this.storage.location);
     this.#steps += 1;
-    if (this.#steps % 64 === 0) {
-      this.#operation.onProgress?.({ done: this.#steps, total: this.#steps });
+    if (this.#steps % 64 === 1) {
+      this.#operation.onProgress?.({
+        done: this.#steps,
+        total: Math.max(this.#steps, 2 * this.header.l1Size + this.refcounts.length),
+      });
     }
   }
 }

@@ -1,4 +1,11 @@
-import { type Awaitable, LamellaError, type Placement, type Storage, viewOf } from '@lamella/core';
+import {
+  type Awaitable,
+  isLamellaError,
+  LamellaError,
+  type Placement,
+  type Storage,
+  viewOf,
+} from '@lamella/core';
 import type { Geometry } from '../geometry.js';
 import { INCOMPATIBLE } from '../header/features.js';
 import { FIELD, type Header } from '../header/header.js';
@@ -75,6 +82,22 @@ export class MetadataGuard {
   refuse(): Promise<never> {
     const { name, offset } = this.#conflict ?? { name: 'metadata', offset: 0 };
     this.#failure ??= this.#fail(`${name} lies over other metadata`, offset);
+    return this.#failure;
+  }
+
+  /**
+   * Passes an error of a write on. Broken metadata in a write's way marks the image as corrupt first: it
+   * may be broken elsewhere, too.
+   *
+   * @throws LamellaError the error itself
+   */
+  condemn(error: unknown): Promise<never> {
+    if (!isLamellaError(error, 'CORRUPT')) {
+      return Promise.reject(error);
+    }
+    this.#failure ??= this.#mark().then(() => {
+      throw error;
+    });
     return this.#failure;
   }
 
@@ -188,8 +211,18 @@ export class MetadataGuard {
     }
   }
 
-  /** Marks the image as corrupt before anybody hears of it. Version 2 has no place for the mark. */
+  /** Marks the image as corrupt before anybody hears of it. */
   async #fail(problem: string, offset: number): Promise<never> {
+    await this.#mark();
+    throw new LamellaError('CORRUPT', `${problem}; nothing was written`, {
+      location: this.#parts.storage.location,
+      offset,
+      hint: "The image takes no more writes. Repair it: check with repair 'all', or qemu-img check -r all.",
+    });
+  }
+
+  /** Sets the corrupt bit and makes it durable. Version 2 has no place for it. */
+  async #mark(): Promise<void> {
     const { storage, header } = this.#parts;
     if (header.version === 3) {
       const bits = new Uint8Array(8);
@@ -199,10 +232,5 @@ export class MetadataGuard {
       await storage.write(bits, FIELD.incompatible);
       await storage.flush();
     }
-    throw new LamellaError('CORRUPT', `${problem}; nothing was written`, {
-      location: storage.location,
-      offset,
-      hint: "The image takes no more writes. Repair it: check with repair 'all', or qemu-img check -r all.",
-    });
   }
 }
