@@ -13,8 +13,8 @@ export async function compareRefcounts(run: CheckRun, repair: RepairMode): Promi
   for (let first = 0; first < run.counts.length; first += refcountBlockEntries) {
     run.step();
     const end = Math.min(first + refcountBlockEntries, run.counts.length);
-    const { offset, aligned } = run.refcounts.entry(first / refcountBlockEntries);
-    if (aligned && (offset === 0 || offset >= run.storage.size)) {
+    const { offset, readable } = run.refcounts.entry(first / refcountBlockEntries);
+    if (readable && (offset === 0 || offset >= run.storage.size)) {
       compareWithNothing(run, first, end);
     } else {
       await compareBlock(run, first, end, repair);

@@ -2,6 +2,7 @@ import { type Awaitable, isPromise, type Storage, TableCache, viewOf } from '@la
 import type { Geometry } from '../geometry.js';
 import { type RefcountWidth, refcountWidth } from '../refcount/refcount-width.js';
 
+const TWO_31 = 0x8000_0000;
 const TWO_32 = 0x1_0000_0000;
 /** Bits of a refcount table entry that must be 0, in its lower half. */
 const RESERVED = 0x1ff;
@@ -14,13 +15,15 @@ export interface BlockEntry {
   readonly offset: number;
   /** The offset is a multiple of the cluster size. */
   readonly aligned: boolean;
+  /** A block can be there: aligned and below 2^63, behind which no file reaches. */
+  readonly readable: boolean;
   /** Bits that must be 0 are set. */
   readonly reserved: boolean;
 }
 
 /**
  * The refcounts as the file has them, read as tolerantly as a check needs: blocks behind the end of
- * the file read as zeroes, unaligned ones not at all.
+ * the file read as zeroes, unaligned and absurd ones not at all.
  */
 export class DiskRefcounts {
   readonly offset: number;
@@ -70,14 +73,16 @@ export class DiskRefcounts {
   /** An entry of the refcount table; one behind its end says that there is no block. */
   entry(index: number): BlockEntry {
     if (index >= this.length) {
-      return { offset: 0, aligned: true, reserved: false };
+      return { offset: 0, aligned: true, readable: true, reserved: false };
     }
     const high = this.#table.getUint32(index * 8);
     const low = this.#table.getUint32(index * 8 + 4);
     const offset = high * TWO_32 + (low - (low & RESERVED));
+    const aligned = (low & (this.#geometry.clusterSize - 1) & ~RESERVED) === 0;
     return {
       offset,
-      aligned: (low & (this.#geometry.clusterSize - 1) & ~RESERVED) === 0,
+      aligned,
+      readable: aligned && high < TWO_31,
       reserved: (low & RESERVED) !== 0,
     };
   }
@@ -91,7 +96,7 @@ export class DiskRefcounts {
   get(cluster: number): Awaitable<number | undefined> {
     const { refcountBlockEntries, refcountSliceEntries } = this.#geometry;
     const entry = this.entry(Math.floor(cluster / refcountBlockEntries));
-    if (!entry.aligned) {
+    if (!entry.readable) {
       return undefined;
     }
     if (entry.offset === 0 || entry.offset >= this.#storage.size) {

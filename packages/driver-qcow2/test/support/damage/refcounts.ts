@@ -110,6 +110,11 @@ export const REFCOUNT_DAMAGE: readonly Damage[] = [
     apply: table(0, () => 1n << 62n),
   },
   {
+    name: 'refcount table entry beyond 2^63',
+    base: 'many',
+    apply: (image) => table(2, () => (1n << 63n) | BigInt(image.block(2)))(image),
+  },
+  {
     name: 'extra refcount table entry past the end',
     base: 'plain',
     apply: table(1, () => 0x100_0000),
