@@ -5,6 +5,7 @@ import {
   LamellaError,
   LOGGER,
   type Logger,
+  MIN_CACHED_SLICES,
   type OpenOptions,
   type Storage,
   silentLogger,
@@ -13,13 +14,14 @@ import { inject, injectable } from 'tsyringe';
 import type { AllocatorState } from './allocator.js';
 import { type CheckResult, checkImage } from './check.js';
 import { CREATE_OPTIONS, createImage, planCreate } from './create.js';
+import { SLICE_SIZE } from './geometry.js';
 import { encodeField, FEATURE, FIELD, hasMagic, type QedHeader, readHeader } from './header.js';
 import { QedImage } from './qed-image.js';
 
 /** Bytes of metadata that are cached unless the caller says otherwise. */
 const DEFAULT_CACHE_SIZE = 32 * 1024 * 1024;
-/** Least of it: fewer slices than requests under way would push each other out. */
-const MIN_CACHE_SIZE = 256 * 1024;
+/** Least of it. */
+const MIN_CACHE_SIZE = MIN_CACHED_SLICES * SLICE_SIZE;
 
 /**
  * QEMU's enhanced disk format: two levels of tables and an append pointer, written to the
