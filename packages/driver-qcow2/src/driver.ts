@@ -10,6 +10,8 @@ import {
 } from '@lamella/core';
 import { injectAll, injectable } from 'tsyringe';
 import { assertReadable, assertWritable, keptAutoclear } from './access.js';
+import { openForCheck } from './check/check-image.js';
+import { repairUnclean } from './check/unclean.js';
 import { createImage } from './create/create.js';
 import { planLayout } from './create/layout.js';
 import { CREATE_OPTIONS } from './create/options.js';
@@ -45,11 +47,15 @@ export class Qcow2Driver implements BlockDriver {
   }
 
   async open(storage: Storage, options: OpenOptions): Promise<Image> {
-    const header = await readHeader(storage);
+    let header = await readHeader(storage);
+    if (options.forCheck === true) {
+      return openForCheck(storage, header);
+    }
     validateTables(header, storage.size, storage.location);
     assertReadable(header, storage.location);
     if (options.writable) {
       assertWritable(header, storage.location);
+      header = await repairUnclean(storage, header);
     }
     const setup = { storage, header, cacheSize: options.cacheSize, codecs: this.#codecs };
     const parts = await readParts(setup);

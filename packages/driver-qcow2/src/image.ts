@@ -1,5 +1,7 @@
 import {
   type Awaitable,
+  type CheckOptions,
+  type CheckResult,
   type CompressionCodec,
   type Extent,
   type Image,
@@ -9,6 +11,7 @@ import {
   type Storage,
   TableCache,
 } from '@lamella/core';
+import { checkStorage } from './check/check.js';
 import { CompressedClusters } from './compression/compressed-clusters.js';
 import { Geometry } from './geometry.js';
 import { COMPATIBLE, hasFeature } from './header/features.js';
@@ -85,9 +88,11 @@ export class Qcow2Image implements Image {
   readonly references: References;
   readonly options: Readonly<Record<string, OptionValue>>;
   readonly #mapper: Mapper;
+  readonly #storage: Storage;
 
   constructor(parts: ReadParts) {
     const { header, geometry } = parts;
+    this.#storage = parts.storage;
     this.size = header.size;
     this.clusterSize = geometry.clusterSize;
     this.references = { backing: header.backing };
@@ -104,6 +109,11 @@ export class Qcow2Image implements Image {
 
   map(offset: number, length: number): Awaitable<Extent> {
     return this.#mapper.map(offset, length);
+  }
+
+  /** Looks for damage; a repair needs an image that was opened for a check. */
+  check(options: CheckOptions): Promise<CheckResult> {
+    return checkStorage(this.#storage, options);
   }
 
   async close(): Promise<void> {}

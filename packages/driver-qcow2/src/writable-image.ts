@@ -1,11 +1,16 @@
 import {
   type Awaitable,
+  type CheckOptions,
+  type CheckResult,
   type ClearContext,
   type ClusterCompressor,
+  isPromise,
+  LamellaError,
   type Placement,
   TableCache,
   type ZeroContext,
 } from '@lamella/core';
+import { MetadataGuard } from './check/metadata-guard.js';
 import { Qcow2Image, type ReadParts } from './image.js';
 import { L2Tables } from './mapping/l2-tables.js';
 import { Allocator } from './refcount/allocator.js';
@@ -34,6 +39,7 @@ export interface WriteParts extends ReadParts {
   readonly writer: EntryWriter;
   readonly flusher: Flusher;
   readonly pressure: Pressure;
+  readonly guard: MetadataGuard;
 }
 
 /**
@@ -46,7 +52,8 @@ export async function writeParts(parts: ReadParts): Promise<WriteParts> {
   const refcounts = await readRefcounts(parts);
   const drops = new Drops(geometry.clusterSize);
   const reserved = new ReservedClusters();
-  const common = { storage, geometry, refcounts, reserved, drops };
+  const guard = await MetadataGuard.make({ ...parts, refcounts });
+  const common = { storage, geometry, refcounts, reserved, drops, guard };
   const allocator = new Allocator({ ...common, blocks: new BlockMaker(common) });
   const packer = new CompressedPacker({ ...common, allocator });
   const tables = new L2Tables({ storage, geometry, l1, cache: parts.l2Cache, allocator, drops });
@@ -61,6 +68,7 @@ export async function writeParts(parts: ReadParts): Promise<WriteParts> {
   });
   return {
     ...parts,
+    guard,
     refcounts,
     allocator,
     packer,
@@ -109,9 +117,23 @@ export class WritableQcow2Image extends Qcow2Image {
   }
 
   place(offset: number, length: number): Awaitable<Placement> {
-    return this.#parts.pressure.high
-      ? this.#placeAfterRelief(offset, length)
-      : this.#placer.place(offset, length);
+    const { guard, pressure } = this.#parts;
+    if (guard.refuses) {
+      return guard.refuse();
+    }
+    try {
+      const placement = pressure.high
+        ? this.#placeAfterRelief(offset, length)
+        : this.#placer.place(offset, length);
+      return isPromise(placement)
+        ? placement.then(
+            (placed) => guard.admitPlacement(placed),
+            (error: unknown) => guard.condemn(error),
+          )
+        : guard.admitPlacement(placement);
+    } catch (error) {
+      return guard.condemn(error);
+    }
   }
 
   async #placeAfterRelief(offset: number, length: number): Promise<Placement> {
@@ -120,15 +142,31 @@ export class WritableQcow2Image extends Qcow2Image {
   }
 
   zero(offset: number, length: number, context: ZeroContext): Awaitable<number> {
-    return this.#clearer.clear(offset, length, context);
+    const { guard } = this.#parts;
+    return guard.refuses ? guard.refuse() : this.#clearer.clear(offset, length, context);
   }
 
   async discard(offset: number, length: number, context: ClearContext): Promise<void> {
+    if (this.#parts.guard.refuses) {
+      await this.#parts.guard.refuse();
+    }
     await this.#clearer.clear(offset, length, { zeroBelow: context.zeroBelow, unmap: true });
   }
 
   flush(): Promise<void> {
     return this.#parts.flusher.flush();
+  }
+
+  override async check(options: CheckOptions): Promise<CheckResult> {
+    const { repair = 'none' } = options;
+    if (repair !== 'none') {
+      throw new LamellaError('UNSUPPORTED', 'an image that is in use cannot be repaired', {
+        location: this.#parts.storage.location,
+        hint: 'Close it and open it for a check.',
+      });
+    }
+    await this.flush();
+    return super.check(options);
   }
 
   override async close(): Promise<void> {
