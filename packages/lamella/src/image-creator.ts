@@ -7,6 +7,7 @@ import {
   LamellaError,
   type OptionValues,
   parseOptions,
+  permissionsToCreate,
   type Reference,
   type Storage,
   StorageRegistry,
@@ -69,6 +70,7 @@ export class ImageCreator {
     const request = this.#request(driver, options, backing.reference, backing.size);
     const storage = await createStorage.call(target.driver, target.location, {
       overwrite: options.overwrite ?? false,
+      permissions: permissionsToCreate(driver.sharesStorage === true ? 'raw' : 'image'),
     });
     try {
       await driver.create?.(storage, request);

@@ -8,7 +8,13 @@ import {
 import type { MissingBacking } from '../engine/index.js';
 import { isLamellaError, LamellaError } from '../errors/index.js';
 import { LOGGER, type Logger, silentLogger } from '../platform/index.js';
-import { type Storage, StorageRegistry } from '../storage/index.js';
+import {
+  type CacheMode,
+  isWriteThrough,
+  permissionsFor,
+  type Storage,
+  StorageRegistry,
+} from '../storage/index.js';
 import { closeLayers, type Layer } from './layer.js';
 import { type ImageName, parseImageName } from './reference-name.js';
 import { admitReference, type ReferencePolicy } from './reference-policy.js';
@@ -30,6 +36,21 @@ export interface ChainOptions {
   readonly cacheSize?: number | undefined;
   /** Options of the top image's driver. */
   readonly options?: OptionValues | undefined;
+  /**
+   * Open even though somebody else is writing. What is read may then be in the middle of a change. Not
+   * together with `writable`. False by default.
+   */
+  readonly forceShare?: boolean | undefined;
+  /** How reads and writes reach the device, for every layer; `'writeback'` by default. */
+  readonly cache?: CacheMode | undefined;
+}
+
+/** How one layer of a chain is opened. */
+export interface LayerOptions extends Pick<ChainOptions, 'cacheSize' | 'forceShare' | 'cache'> {
+  /** Whether writes will be made. */
+  readonly writable: boolean;
+  /** The layers that are open already, top first: none of them may be the same file. */
+  readonly chain?: readonly Layer[] | undefined;
 }
 
 /** A chain that was opened: at least one layer, top first. */
@@ -61,14 +82,21 @@ export class ChainResolver {
    * Opens an image and its whole backing chain. On failure everything that was opened is closed.
    *
    * @param location - path, `scheme:` location or `json:` name
-   * @throws LamellaError for whatever is wrong with any file of the chain; `CHAIN_LOOP`,
-   * `CHAIN_TOO_DEEP` and `REFERENCE_DENIED` for the chain itself
+   * @param beside - open layers of a larger chain that this one becomes part of
+   * @throws LamellaError for whatever is wrong with any file of the chain; `LOCKED` when somebody else
+   * uses one; `CHAIN_LOOP`, `CHAIN_TOO_DEEP` and `REFERENCE_DENIED` for the chain itself;
+   * `INVALID_ARGUMENT` for options that contradict each other
    */
-  async open(location: string, options: ChainOptions = {}): Promise<OpenChain> {
+  async open(
+    location: string,
+    options: ChainOptions = {},
+    beside: readonly Layer[] = [],
+  ): Promise<OpenChain> {
+    assertConsistent(options, location);
     const name = parseImageName(location, location);
     const top = await this.openLayer(
       { ...name, format: options.format ?? name.format, options: options.options ?? name.options },
-      { writable: options.writable ?? false, cacheSize: options.cacheSize },
+      { ...layerOptions(options), writable: options.writable ?? false, chain: beside },
     );
     const layers: [Layer, ...Layer[]] = [top];
     try {
@@ -83,34 +111,42 @@ export class ChainResolver {
   /**
    * Opens one image and nothing that it refers to.
    *
-   * @throws LamellaError `UNKNOWN_SCHEME`, `UNKNOWN_FORMAT`, and what storage and driver throw
+   * @throws LamellaError `UNKNOWN_SCHEME`, `UNKNOWN_FORMAT`, `LOCKED`, `CHAIN_LOOP`, and what storage
+   * and driver throw
    */
-  async openLayer(
-    name: ImageName,
-    options: { readonly writable: boolean; readonly cacheSize?: number | undefined },
-  ): Promise<Layer> {
+  async openLayer(name: ImageName, options: LayerOptions): Promise<Layer> {
     const { driver: storageDriver, location } = this.#storages.resolve(name.location);
-    const storage = await storageDriver.open(location, { writable: options.writable });
+    const storage = await storageDriver.open(location, {
+      writable: options.writable,
+      cache: options.cache,
+    });
     return this.openIn(storage, name, options);
   }
 
   /**
    * Opens the image in a storage that is open already, and closes the storage if that fails.
    *
-   * @throws LamellaError `UNKNOWN_FORMAT`, and what the driver throws
+   * @throws LamellaError `UNKNOWN_FORMAT`, `LOCKED`, `CHAIN_LOOP`, and what the driver throws
    */
   async openIn(
     storage: Storage,
     name: Pick<ImageName, 'format' | 'options'>,
-    options: { readonly writable: boolean; readonly cacheSize?: number | undefined },
+    options: LayerOptions,
   ): Promise<Layer> {
+    const { writable, cacheSize, forceShare } = options;
     try {
+      // Before the lock, which the layer above would be in the way of.
+      assertNotIn(options.chain ?? [], storage);
       const driver =
         name.format === undefined
           ? this.#drivers.probe(await readHead(storage), storage.location)
           : this.#drivers.get(name.format);
-      const image = await driver.open(storage, { ...options, options: name.options });
-      return { format: driver.format, storage, image, writable: options.writable };
+      // The head is read unlocked, because the format decides over the locks; nothing else is.
+      const content = driver.sharesStorage === true ? 'raw' : 'image';
+      await storage.lock?.(permissionsFor({ writable, content, forceShare }));
+      const image = await driver.open(storage, { writable, cacheSize, options: name.options });
+      const writeThrough = isWriteThrough(options.cache);
+      return { format: driver.format, storage, image, writable, writeThrough };
     } catch (error) {
       await storage.close().catch(() => undefined);
       throw error;
@@ -129,7 +165,7 @@ export class ChainResolver {
       if (backing === undefined) {
         return undefined;
       }
-      const chain = layers.map(({ storage }) => storage.location);
+      const chain = locations(layers);
       if (layers.length >= maxDepth) {
         throw new LamellaError(
           'CHAIN_TOO_DEEP',
@@ -141,32 +177,21 @@ export class ChainResolver {
           },
         );
       }
-      const lower = await this.#openBacking(backing, upper, policy, options, chain);
+      const lower = await this.#openBacking(backing, layers, policy, options);
       if (lower === undefined) {
         return { namedBy: upper.storage.location, reference: backing.location };
       }
-      const { identity } = lower.storage;
-      const loops =
-        identity !== undefined && layers.some(({ storage }) => storage.identity === identity);
       layers.push(lower);
-      if (loops) {
-        throw new LamellaError('CHAIN_LOOP', 'the backing chain comes back to an image above', {
-          location: upper.storage.location,
-          chain: [...chain, lower.storage.location],
-          hint: 'Rebase one of these images onto the right backing file.',
-        });
-      }
     }
   }
 
   async #openBacking(
     backing: Reference,
-    upper: Layer,
+    layers: readonly [Layer, ...Layer[]],
     policy: ReferencePolicy,
     options: ChainOptions,
-    chain: readonly string[],
   ): Promise<Layer | undefined> {
-    const namedBy = upper.storage.location;
+    const namedBy = (layers.at(-1) ?? layers[0]).storage.location;
     if (policy === 'deny') {
       return undefined;
     }
@@ -185,7 +210,7 @@ export class ChainResolver {
       }
       const layer = await this.openLayer(
         { location: admitted, format, options: name.options },
-        { writable: false, cacheSize: options.cacheSize },
+        { ...layerOptions(options), writable: false, chain: layers },
       );
       if (format === undefined) {
         this.#logger.warn(
@@ -199,11 +224,44 @@ export class ChainResolver {
         if (policy === 'skip') {
           return undefined;
         }
-        throw missingBacking(backing, location, namedBy, chain, error);
+        throw missingBacking(backing, location, namedBy, locations(layers), error);
       }
       throw error;
     }
   }
+}
+
+/** What of a chain's options holds for every layer. */
+function layerOptions({
+  cacheSize,
+  forceShare,
+  cache,
+}: ChainOptions): Omit<LayerOptions, 'writable'> {
+  return { cacheSize, forceShare, cache };
+}
+
+function assertConsistent({ forceShare, writable }: ChainOptions, location: string): void {
+  if (forceShare === true && writable === true) {
+    throw new LamellaError('INVALID_ARGUMENT', 'forceShare is for reading only', {
+      location,
+      hint: 'Leave out forceShare, and end whatever else is using the image; or leave out writable.',
+    });
+  }
+}
+
+function assertNotIn(chain: readonly Layer[], { identity, location }: Storage): void {
+  if (identity !== undefined && chain.some(({ storage }) => storage.identity === identity)) {
+    const above = locations(chain);
+    throw new LamellaError('CHAIN_LOOP', 'the same file would be in the chain twice', {
+      location: above.at(-1),
+      chain: [...above, location],
+      hint: 'Rebase one of these images onto the right backing file, or leave one out.',
+    });
+  }
+}
+
+function locations(layers: readonly Layer[]): string[] {
+  return layers.map(({ storage }) => storage.location);
 }
 
 async function readHead(storage: Storage): Promise<Uint8Array> {

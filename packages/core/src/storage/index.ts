@@ -1,4 +1,6 @@
+export * from './cache-mode.js';
 export * from './memory-storage.js';
+export * from './permissions.js';
 export * from './storage.js';
 export * from './storage-driver.js';
 export * from './storage-registry.js';

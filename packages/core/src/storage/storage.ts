@@ -1,4 +1,5 @@
 import type { Awaitable } from '../bytes/index.js';
+import type { StoragePermissions } from './permissions.js';
 
 /** What a storage knows of a range without reading it. */
 export interface StorageExtent {
@@ -30,6 +31,16 @@ export interface Storage {
   readonly writable: boolean;
   /** Length in bytes, kept current by writes and truncations made through this object. */
   readonly size: number;
+
+  /**
+   * Tells other processes, and other opens in this one, what is done here, and finds out whether one of
+   * them does something that does not go with it. Lasts until another call or {@link Storage.close}.
+   * Afterwards {@link Storage.size} is what it was at a moment when the lock was held. Without this method
+   * nobody else can have the storage open, or nothing is known of it.
+   *
+   * @throws LamellaError `LOCKED`; what was held before is held still
+   */
+  lock?(permissions: StoragePermissions): Awaitable<void>;
 
   /**
    * Fills the whole buffer. Bytes past the end of the storage read as zeroes.

@@ -1,8 +1,13 @@
 import type { BigIntStats } from 'node:fs';
-import { close, constants, fstat, ftruncate, open, realpath, stat, unlink } from 'node:fs';
+import { close, constants, fstat, open, realpath, stat, unlink } from 'node:fs';
 import { promisify } from 'node:util';
-import type { StorageCreateOptions, StorageDriver, StorageOpenOptions } from '@lamella/core';
-import { LamellaError } from '@lamella/core';
+import type {
+  Logger,
+  StorageCreateOptions,
+  StorageDriver,
+  StorageOpenOptions,
+} from '@lamella/core';
+import { LamellaError, LOGGER, silentLogger } from '@lamella/core';
 import { inject, injectable } from 'tsyringe';
 import type { NativeCalls } from '../native/native-calls.js';
 import { NATIVE_CALLS, nativeCalls } from '../native/native-calls.js';
@@ -16,7 +21,6 @@ const openFile = promisify(open);
 const realPath = promisify(realpath.native);
 const statFile = promisify(fstat);
 const statPath = promisify(stat);
-const truncateFile = promisify(ftruncate);
 const unlinkPath = promisify(unlink);
 
 /** If a pipe takes the file's place between stat and open, open returns at once all the same. */
@@ -32,10 +36,18 @@ const SAFELY = O_NONBLOCK | O_NOCTTY;
 export class FileStorageDriver implements StorageDriver {
   readonly scheme = 'file';
   readonly #native: NativeCalls;
+  readonly #logger: Logger;
 
-  /** @param native - system calls beyond what Node.js offers; `{}` does without */
-  constructor(@inject(NATIVE_CALLS, { isOptional: true }) native: NativeCalls = nativeCalls()) {
+  /**
+   * @param native - system calls beyond what Node.js offers; `{}` does without
+   * @param logger - hears once that files can't be locked here
+   */
+  constructor(
+    @inject(NATIVE_CALLS, { isOptional: true }) native: NativeCalls = nativeCalls(),
+    @inject(LOGGER, { isOptional: true }) logger: Logger = silentLogger,
+  ) {
     this.#native = native;
+    this.#logger = logger;
   }
 
   /**
@@ -68,9 +80,9 @@ export class FileStorageDriver implements StorageDriver {
   }
 
   /**
-   * Makes an empty file, or empties an existing one.
+   * Makes an empty file, or empties an existing one, after taking the locks that are asked for.
    *
-   * @throws LamellaError `ALREADY_EXISTS`, `NOT_FOUND` (the directory), `PERMISSION_DENIED`,
+   * @throws LamellaError `ALREADY_EXISTS`, `LOCKED`, `NOT_FOUND` (the directory), `PERMISSION_DENIED`,
    * `NOT_A_FILE`, `NO_SPACE`, `INVALID_ARGUMENT`, `IO_ERROR`
    */
   async create(location: string, options: StorageCreateOptions): Promise<FileStorage> {
@@ -87,10 +99,16 @@ export class FileStorageDriver implements StorageDriver {
     return closingOnFailure(fd, async () => {
       const stats = await statOpen(fd, location);
       assertRegular(stats, location);
-      if (stats.size > 0n) {
-        await emptyFile(fd, location);
+      const storage = this.#storage(fd, stats, location, {
+        writable: true,
+        size: safeSize(stats.size, location),
+        newName: path,
+      });
+      if (options.permissions !== undefined) {
+        await storage.lock(options.permissions);
       }
-      return this.#storage(fd, stats, location, { writable: true, size: 0, newName: path });
+      await storage.truncate(0);
+      return storage;
     });
   }
 
@@ -142,6 +160,7 @@ export class FileStorageDriver implements StorageDriver {
       device,
       newName: how.newName,
       native: this.#native,
+      logger: this.#logger,
     });
   }
 }
@@ -166,14 +185,6 @@ async function statOpen(fd: number, location: string): Promise<BigIntStats> {
     return await statFile(fd, { bigint: true });
   } catch (cause) {
     throw fileError(cause, { location, action: 'open' });
-  }
-}
-
-async function emptyFile(fd: number, location: string): Promise<void> {
-  try {
-    await truncateFile(fd, 0);
-  } catch (cause) {
-    throw fileError(cause, { location, action: 'empty the file' });
   }
 }
 

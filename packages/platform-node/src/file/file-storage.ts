@@ -1,12 +1,21 @@
 import { close, fstat, ftruncate } from 'node:fs';
 import { promisify } from 'node:util';
-import type { Awaitable, Storage, StorageExtent, WriteZeroesOptions } from '@lamella/core';
-import { LamellaError } from '@lamella/core';
+import type {
+  Awaitable,
+  Logger,
+  Storage,
+  StorageExtent,
+  StoragePermissions,
+  WriteZeroesOptions,
+} from '@lamella/core';
+import { LamellaError, silentLogger } from '@lamella/core';
 import { ERRNO } from '../native/constants.js';
 import type { NativeCalls } from '../native/native-calls.js';
 import { fileError } from './errno.js';
 import { Flusher } from './flusher.js';
+import { ImageLocks } from './image-locks.js';
 import { InFlight } from './in-flight.js';
+import { warnUnlocked } from './lock-warning.js';
 import { readFully, writeFully, writevFully } from './pool-io.js';
 import { Space } from './space.js';
 import { sparseExtent } from './sparse-map.js';
@@ -36,6 +45,8 @@ export interface FileStorageOptions {
   readonly newName?: string | undefined;
   /** System calls beyond what Node.js offers. */
   readonly native: NativeCalls;
+  /** Hears that files can't be locked here; nobody by default. */
+  readonly logger?: Logger | undefined;
 }
 
 /**
@@ -51,6 +62,8 @@ export class FileStorage implements Storage {
   readonly #space: Space;
   readonly #flusher: Flusher;
   readonly #seek: NativeCalls['seek'];
+  readonly #locks: ImageLocks | undefined;
+  readonly #logger: Logger;
   #readNow: NativeCalls['readNow'];
   #size: number;
   /** Everything that uses the descriptor: closing waits for it. */
@@ -70,12 +83,40 @@ export class FileStorage implements Storage {
     this.#device = options.device ?? false;
     this.#readNow = options.native.readNow;
     this.#seek = options.native.seek;
+    this.#locks = locksOf(options);
+    this.#logger = options.logger ?? silentLogger;
     this.#space = new Space(options.fd, options.native);
     this.#flusher = new Flusher(options.fd, options.newName);
   }
 
   get size(): number {
     return this.#size;
+  }
+
+  /**
+   * Announces to others, QEMU's tools among them, how the file is used, and fails if one of them uses it
+   * otherwise. Where locks do not exist, a warning is given once and nothing is protected.
+   *
+   * @throws LamellaError `LOCKED`, `CLOSED`, `IO_ERROR`
+   */
+  async lock(permissions: StoragePermissions): Promise<void> {
+    this.#assertOpen();
+    this.#uses.begin();
+    try {
+      if (this.#locks === undefined) {
+        warnUnlocked(this.#logger, this.location, 'files can be locked with koffi on Linux only');
+      } else if (!this.#locks.change(permissions)) {
+        warnUnlocked(this.#logger, this.location, 'the file system has no locks of open files');
+      }
+      if (!this.#device) {
+        // Whoever had it before may have changed the length since it was opened here.
+        this.#size = (await statFile(this.#fd)).size;
+      }
+    } catch (cause) {
+      throw fileError(cause, { location: this.location, action: 'lock the file' });
+    } finally {
+      this.#uses.end();
+    }
   }
 
   /** @throws LamellaError `IO_ERROR`, `CLOSED`, `INVALID_ARGUMENT` */
@@ -173,7 +214,8 @@ export class FileStorage implements Storage {
    * Sets the length. A truncation that makes the file longer never cuts off what writes under way put
    * behind it; one that makes it shorter comes after the writes that had begun.
    *
-   * @throws LamellaError as {@link FileStorage.write}; `UNSUPPORTED` for a shorter block device
+   * @throws LamellaError as {@link FileStorage.write}; `UNSUPPORTED` for a shorter block device; `LOCKED`
+   * when somebody who shares the file does not allow it
    */
   truncate(size: number): Awaitable<void> {
     this.#assertWritable();
@@ -210,13 +252,27 @@ export class FileStorage implements Storage {
       await earlier;
       await this.#changes.idle();
       if (!grows || size > this.#size) {
-        await truncateFile(this.#fd, size);
+        await this.#resizing(() => truncateFile(this.#fd, size));
         this.#size = size;
       }
     } catch (cause) {
       throw fileError(cause, { location: this.location, action: `set the length to ${size}` });
     } finally {
       this.#uses.end();
+    }
+  }
+
+  /** Others may hold on to the length of a file that is shared with them: asks them for this moment. */
+  async #resizing(action: () => Promise<void>): Promise<void> {
+    const held = this.#locks?.permissions;
+    if (this.#locks === undefined || held === undefined || held.uses.includes('resize')) {
+      return action();
+    }
+    this.#locks.change({ ...held, uses: [...held.uses, 'resize'] });
+    try {
+      await action();
+    } finally {
+      this.#locks.change(held);
     }
   }
 
@@ -367,4 +423,8 @@ export class FileStorage implements Storage {
       );
     }
   }
+}
+
+function locksOf({ fd, location, native }: FileStorageOptions): ImageLocks | undefined {
+  return native.locks && new ImageLocks(fd, location, native.locks);
 }

@@ -1,5 +1,6 @@
 import type { Koffi, KoffiFunction, NativeArgument } from './koffi.js';
 import { Limiter } from './limiter.js';
+import { bindLocks } from './locks.js';
 import type { NativeCalls } from './native-calls.js';
 
 const RWF_NOWAIT = 8;
@@ -26,10 +27,12 @@ export function bindLinux(koffi: Koffi): NativeCalls {
   };
   const preadv2 = find('preadv2', 'int64_t', ['int', 'uintptr_t', 'int', 'int64_t', 'int']);
   const fallocate = find('fallocate', 'int', ['int', 'int', 'int64_t', 'int64_t']);
+  const fcntl = find('fcntl', 'int', ['int', 'int', '...']);
   const lseek = find('lseek', 'int64_t', ['int', 'int64_t', 'int']);
   return {
     ...(preadv2 && { readNow: bindReadNow(koffi, preadv2) }),
     ...(fallocate && { fallocate: bindFallocate(koffi, fallocate) }),
+    ...(fcntl && { locks: bindLocks(koffi, fcntl) }),
     ...(lseek && {
       seek: (fd, offset, whence) => resultOf(koffi, lseek(fd, offset, whence)),
     }),
