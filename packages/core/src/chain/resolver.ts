@@ -9,6 +9,7 @@ import type { MissingBacking } from '../engine/index.js';
 import { isLamellaError, LamellaError } from '../errors/index.js';
 import { LOGGER, type Logger, silentLogger } from '../platform/index.js';
 import {
+  CACHE_MODES,
   type CacheMode,
   isWriteThrough,
   permissionsFor,
@@ -240,7 +241,14 @@ function layerOptions({
   return { cacheSize, forceShare, cache };
 }
 
-function assertConsistent({ forceShare, writable }: ChainOptions, location: string): void {
+function assertConsistent(options: ChainOptions, location: string): void {
+  const { forceShare, writable, cache = 'writeback' } = options;
+  if (!CACHE_MODES.includes(cache)) {
+    throw new LamellaError('INVALID_ARGUMENT', `there is no cache mode '${cache}'`, {
+      location,
+      hint: `Choose one of ${CACHE_MODES.join(', ')}.`,
+    });
+  }
   if (forceShare === true && writable === true) {
     throw new LamellaError('INVALID_ARGUMENT', 'forceShare is for reading only', {
       location,

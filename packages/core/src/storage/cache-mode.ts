@@ -7,7 +7,10 @@
  * - `directsync`: past the page cache; durable when the write is done
  * - `unsafe`: as `writeback`, but flushes do nothing. For what can be made again
  */
-export type CacheMode = 'writeback' | 'none' | 'writethrough' | 'directsync' | 'unsafe';
+export type CacheMode = (typeof CACHE_MODES)[number];
+
+/** The names of all {@link CacheMode}s. */
+export const CACHE_MODES = ['writeback', 'none', 'writethrough', 'directsync', 'unsafe'] as const;
 
 /** Whether a write is durable when it is done, without a flush. */
 export function isWriteThrough(mode: CacheMode | undefined): boolean {

@@ -7,14 +7,15 @@ import type {
   StorageDriver,
   StorageOpenOptions,
 } from '@lamella/core';
-import { LamellaError, LOGGER, silentLogger } from '@lamella/core';
+import { isDirect, isWriteThrough, LamellaError, LOGGER, silentLogger } from '@lamella/core';
 import { inject, injectable } from 'tsyringe';
 import type { NativeCalls } from '../native/native-calls.js';
 import { NATIVE_CALLS, nativeCalls } from '../native/native-calls.js';
 import { deviceSize } from './device-size.js';
 import { errnoOf, fileError } from './errno.js';
 import { pathOf, resolvePath } from './file-location.js';
-import { FileStorage } from './file-storage.js';
+import { FileStorage, type FileStorageOptions } from './file-storage.js';
+import { openDirect } from './open-direct.js';
 
 const closeFile = promisify(close);
 const openFile = promisify(open);
@@ -25,6 +26,8 @@ const unlinkPath = promisify(unlink);
 
 /** If a pipe takes the file's place between stat and open, open returns at once all the same. */
 const O_NONBLOCK = constants.O_NONBLOCK ?? 0;
+/** Where there is no such flag, the storage flushes after every write instead. */
+const O_DSYNC = constants.O_DSYNC ?? 0;
 const O_NOCTTY = constants.O_NOCTTY ?? 0;
 const SAFELY = O_NONBLOCK | O_NOCTTY;
 
@@ -54,19 +57,21 @@ export class FileStorageDriver implements StorageDriver {
    * Opens a file or block device. Never waits for somebody at the other end of a pipe.
    *
    * @throws LamellaError `NOT_FOUND`, `PERMISSION_DENIED`, `NOT_A_FILE`, `INVALID_ARGUMENT`,
-   * `IO_ERROR`
+   * `IO_ERROR`; `UNSUPPORTED` where the cache modes `none` and `directsync` can't be had
    */
   async open(location: string, options: StorageOpenOptions): Promise<FileStorage> {
     const path = pathOf(location);
-    const access = options.writable ? constants.O_RDWR : constants.O_RDONLY;
+    const { writable, cache } = options;
+    const access = writable ? constants.O_RDWR : constants.O_RDONLY;
+    const flags = access | SAFELY | (writable && isWriteThrough(cache) ? O_DSYNC : 0);
     let fd: number;
     try {
       assertRandomAccess(await statPath(path, { bigint: true }), location);
-      fd = await openFile(path, access | SAFELY);
+      fd = await openFile(path, flags);
     } catch (cause) {
       throw fileError(cause, {
         location,
-        action: options.writable ? 'open for writing' : 'open',
+        action: writable ? 'open for writing' : 'open',
       });
     }
     return closingOnFailure(fd, async () => {
@@ -75,7 +80,12 @@ export class FileStorageDriver implements StorageDriver {
       const size = stats.isBlockDevice()
         ? await deviceSize(fd, stats.rdev, location, this.#native)
         : safeSize(stats.size, location);
-      return this.#storage(fd, stats, location, { writable: options.writable, size });
+      const direct = isDirect(cache)
+        ? await openDirect({ path, location, flags, fd, stats }).catch((cause: unknown) => {
+            throw fileError(cause, { location, action: 'open past the page cache' });
+          })
+        : undefined;
+      return this.#storage(fd, stats, location, { writable, size, cache, path: direct });
     });
   }
 
@@ -155,21 +165,15 @@ export class FileStorageDriver implements StorageDriver {
       fd,
       location,
       identity: device ? `device:${stats.rdev}` : `${stats.dev}:${stats.ino}`,
-      writable: how.writable,
-      size: how.size,
+      ...how,
       device,
-      newName: how.newName,
       native: this.#native,
       logger: this.#logger,
     });
   }
 }
 
-interface Opened {
-  readonly writable: boolean;
-  readonly size: number;
-  readonly newName?: string;
-}
+type Opened = Pick<FileStorageOptions, 'writable' | 'size' | 'newName' | 'cache' | 'path'>;
 
 async function closingOnFailure<T>(fd: number, action: () => Promise<T>): Promise<T> {
   try {

@@ -1,22 +1,23 @@
-import { close, fstat, ftruncate } from 'node:fs';
+import { close, constants, fstat, ftruncate } from 'node:fs';
 import { promisify } from 'node:util';
 import type {
   Awaitable,
+  CacheMode,
   Logger,
   Storage,
   StorageExtent,
   StoragePermissions,
   WriteZeroesOptions,
 } from '@lamella/core';
-import { LamellaError, silentLogger } from '@lamella/core';
+import { isDirect, isWriteThrough, LamellaError, silentLogger } from '@lamella/core';
 import { ERRNO } from '../native/constants.js';
 import type { NativeCalls } from '../native/native-calls.js';
+import { CachedPath, type DataPath } from './data-path.js';
 import { fileError } from './errno.js';
 import { Flusher } from './flusher.js';
 import { ImageLocks } from './image-locks.js';
 import { InFlight } from './in-flight.js';
 import { warnUnlocked } from './lock-warning.js';
-import { readFully, writeFully, writevFully } from './pool-io.js';
 import { Space } from './space.js';
 import { sparseExtent } from './sparse-map.js';
 
@@ -45,6 +46,10 @@ export interface FileStorageOptions {
   readonly newName?: string | undefined;
   /** System calls beyond what Node.js offers. */
   readonly native: NativeCalls;
+  /** How writes reach the device; `'writeback'` by default. The descriptor has the flags for it. */
+  readonly cache?: CacheMode | undefined;
+  /** How bytes get from and to the file, closed with it; through the page cache by default. */
+  readonly path?: DataPath | undefined;
   /** Hears that files can't be locked here; nobody by default. */
   readonly logger?: Logger | undefined;
 }
@@ -59,6 +64,8 @@ export class FileStorage implements Storage {
   readonly writable: boolean;
   readonly #fd: number;
   readonly #device: boolean;
+  readonly #path: DataPath;
+  readonly #cache: CacheMode;
   readonly #space: Space;
   readonly #flusher: Flusher;
   readonly #seek: NativeCalls['seek'];
@@ -81,7 +88,10 @@ export class FileStorage implements Storage {
     this.#fd = options.fd;
     this.#size = options.size;
     this.#device = options.device ?? false;
-    this.#readNow = options.native.readNow;
+    this.#cache = options.cache ?? 'writeback';
+    this.#path = options.path ?? new CachedPath(options.fd);
+    // It reads from the page cache only.
+    this.#readNow = isDirect(this.#cache) ? undefined : options.native.readNow;
     this.#seek = options.native.seek;
     this.#locks = locksOf(options);
     this.#logger = options.logger ?? silentLogger;
@@ -150,7 +160,7 @@ export class FileStorage implements Storage {
     if (bytes.length === 0) {
       return;
     }
-    return this.#change('write', offset, bytes.length, () => writeFully(this.#fd, bytes, offset));
+    return this.#write([bytes], offset, bytes.length);
   }
 
   /** @throws LamellaError as {@link FileStorage.write} */
@@ -164,7 +174,16 @@ export class FileStorage implements Storage {
     if (length === 0) {
       return;
     }
-    return this.#change('write', offset, length, () => writevFully(this.#fd, pieces, offset));
+    return this.#write(pieces, offset, length);
+  }
+
+  #write(pieces: readonly Uint8Array[], offset: number, length: number): Promise<void> {
+    return this.#change('write', offset, length, async () => {
+      await this.#path.write(pieces, offset, length, this.#size);
+      if (constants.O_DSYNC === undefined) {
+        await this.#settle();
+      }
+    });
   }
 
   /** @throws LamellaError as {@link FileStorage.write} */
@@ -174,9 +193,19 @@ export class FileStorage implements Storage {
     if (length === 0) {
       return;
     }
-    return this.#change('write zeroes', offset, length, () =>
-      options.unmap === false ? this.#reserveZeroes(offset, length) : this.#unmap(offset, length),
-    );
+    return this.#change('write zeroes', offset, length, async () => {
+      await this.#path.alone(offset, length, () =>
+        options.unmap === false ? this.#reserveZeroes(offset, length) : this.#unmap(offset, length),
+      );
+      await this.#settle();
+    });
+  }
+
+  /** Makes durable what the flags of the descriptor do not, where every change has to be. */
+  async #settle(): Promise<void> {
+    if (isWriteThrough(this.#cache)) {
+      await this.#flusher.flush();
+    }
   }
 
   async #reserveZeroes(offset: number, length: number): Promise<void> {
@@ -205,9 +234,11 @@ export class FileStorage implements Storage {
     if (inside <= 0) {
       return;
     }
-    return this.#change('discard', offset, inside, async () => {
-      await this.#space.punch(offset, inside);
-    });
+    return this.#change('discard', offset, inside, () =>
+      this.#path.alone(offset, inside, async () => {
+        await this.#space.punch(offset, inside);
+      }),
+    );
   }
 
   /**
@@ -254,6 +285,7 @@ export class FileStorage implements Storage {
       if (!grows || size > this.#size) {
         await this.#resizing(() => truncateFile(this.#fd, size));
         this.#size = size;
+        await this.#settle();
       }
     } catch (cause) {
       throw fileError(cause, { location: this.location, action: `set the length to ${size}` });
@@ -292,13 +324,14 @@ export class FileStorage implements Storage {
 
   /**
    * Makes durable what finished writes wrote; for a new file, its name as well. After a failure all
-   * later flushes fail too, because the kernel forgets what it could not write.
+   * later flushes fail too, because the kernel forgets what it could not write. With the cache mode
+   * `unsafe` it does nothing.
    *
    * @throws LamellaError `IO_ERROR`, `NO_SPACE`, `CLOSED`
    */
   async flush(): Promise<void> {
     this.#assertOpen();
-    if (!this.writable) {
+    if (!this.writable || this.#cache === 'unsafe') {
       return;
     }
     const failedBefore = this.#flusher.failure !== undefined;
@@ -327,7 +360,7 @@ export class FileStorage implements Storage {
     this.#closed = true;
     await this.#uses.idle();
     try {
-      await closeFile(this.#fd);
+      await this.#path.close().finally(() => closeFile(this.#fd));
     } catch (cause) {
       throw fileError(cause, { location: this.location, action: 'close' });
     }
@@ -336,7 +369,7 @@ export class FileStorage implements Storage {
   async #readInPool(buffer: Uint8Array, from: number, offset: number): Promise<void> {
     this.#uses.begin();
     try {
-      const end = await readFully(this.#fd, buffer, from, offset + from);
+      const end = await this.#path.read(buffer, from, offset + from);
       if (end < buffer.length) {
         buffer.fill(0, end);
       }
