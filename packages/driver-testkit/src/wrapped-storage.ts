@@ -63,6 +63,15 @@ export class WrappedStorage implements Storage {
     return this.inner.map(offset, length);
   }
 
+  copyFrom(
+    source: Storage,
+    sourceOffset: number,
+    offset: number,
+    length: number,
+  ): Awaitable<number> {
+    return this.inner.copyFrom?.(source, sourceOffset, offset, length) ?? 0;
+  }
+
   flush(): Promise<void> {
     return this.inner.flush();
   }

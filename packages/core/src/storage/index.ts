@@ -1,4 +1,5 @@
 export * from './cache-mode.js';
+export * from './copy.js';
 export * from './memory-storage.js';
 export * from './permissions.js';
 export * from './storage.js';

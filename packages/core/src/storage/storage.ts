@@ -89,6 +89,24 @@ export interface Storage {
   map(offset: number, length: number): Awaitable<StorageExtent>;
 
   /**
+   * Copies from another storage without moving the bytes through this process, where that can be done.
+   * Use `copyBytes`, which does the rest.
+   *
+   * @param source - any storage
+   * @param sourceOffset - first byte there
+   * @param offset - first byte here
+   * @param length - bytes
+   * @returns bytes copied from the start of the range on; 0 where it can't be done
+   * @throws LamellaError as {@link Storage.read} and {@link Storage.write}
+   */
+  copyFrom?(
+    source: Storage,
+    sourceOffset: number,
+    offset: number,
+    length: number,
+  ): Awaitable<number>;
+
+  /**
    * Everything written by calls that had finished is durable when this resolves.
    *
    * @throws LamellaError `IO_ERROR`; afterwards nothing may be assumed durable

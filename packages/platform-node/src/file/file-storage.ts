@@ -12,6 +12,7 @@ import type {
 import { isDirect, isWriteThrough, LamellaError, silentLogger } from '@lamella/core';
 import { ERRNO } from '../native/constants.js';
 import type { NativeCalls } from '../native/native-calls.js';
+import { copyRange } from './copy-range.js';
 import { CachedPath, type DataPath } from './data-path.js';
 import { fileError } from './errno.js';
 import { Flusher } from './flusher.js';
@@ -19,7 +20,7 @@ import { ImageLocks } from './image-locks.js';
 import { InFlight } from './in-flight.js';
 import { warnUnlocked } from './lock-warning.js';
 import { Space } from './space.js';
-import { sparseExtent } from './sparse-map.js';
+import { SparseMap } from './sparse-map.js';
 
 const closeFile = promisify(close);
 const statFile = promisify(fstat);
@@ -64,11 +65,12 @@ export class FileStorage implements Storage {
   readonly writable: boolean;
   readonly #fd: number;
   readonly #device: boolean;
+  readonly #copyFileRange: NativeCalls['copyFileRange'];
   readonly #path: DataPath;
   readonly #cache: CacheMode;
   readonly #space: Space;
   readonly #flusher: Flusher;
-  readonly #seek: NativeCalls['seek'];
+  readonly #sparse: SparseMap | undefined;
   readonly #locks: ImageLocks | undefined;
   readonly #logger: Logger;
   #readNow: NativeCalls['readNow'];
@@ -92,7 +94,9 @@ export class FileStorage implements Storage {
     this.#path = options.path ?? new CachedPath(options.fd);
     // It reads from the page cache only.
     this.#readNow = isDirect(this.#cache) ? undefined : options.native.readNow;
-    this.#seek = options.native.seek;
+    const { seek } = options.native;
+    this.#copyFileRange = options.native.copyFileRange;
+    this.#sparse = seek && new SparseMap(options.fd, seek);
     this.#locks = locksOf(options);
     this.#logger = options.logger ?? silentLogger;
     this.#space = new Space(options.fd, options.native);
@@ -226,6 +230,43 @@ export class FileStorage implements Storage {
     }
   }
 
+  /**
+   * Copies from another file within the kernel; file systems that can then share the blocks.
+   *
+   * @returns bytes copied; 0 if the source is no such file, or either goes past the page cache
+   * @throws LamellaError as {@link FileStorage.write} and {@link FileStorage.read}
+   */
+  async copyFrom(
+    source: Storage,
+    sourceOffset: number,
+    offset: number,
+    length: number,
+  ): Promise<number> {
+    this.#assertWritable();
+    this.#assertRange(offset, length);
+    const copy = this.#copyFileRange;
+    if (!(source instanceof FileStorage) || copy === undefined || length === 0) {
+      return 0;
+    }
+    source.#assertOpen();
+    source.#assertRange(sourceOffset, length);
+    if (isDirect(this.#cache) || isDirect(source.#cache)) {
+      return 0;
+    }
+    source.#uses.begin();
+    try {
+      let done = 0;
+      await this.#change('copy', offset, 0, async () => {
+        done = await copyRange(copy, source.#fd, sourceOffset, this.#fd, offset, length);
+        this.#size = Math.max(this.#size, done === 0 ? 0 : offset + done);
+        await this.#settle();
+      });
+      return done;
+    } finally {
+      source.#uses.end();
+    }
+  }
+
   /** @throws LamellaError as {@link FileStorage.write} */
   discard(offset: number, length: number): Awaitable<void> {
     this.#assertWritable();
@@ -316,10 +357,7 @@ export class FileStorage implements Storage {
     if (inside <= 0) {
       return { kind: 'hole', length };
     }
-    if (this.#seek === undefined) {
-      return { kind: 'data', length: inside };
-    }
-    return sparseExtent(this.#fd, this.#seek, offset, inside);
+    return this.#sparse?.at(offset, inside) ?? { kind: 'data', length: inside };
   }
 
   /**

@@ -31,6 +31,19 @@ export interface NativeCalls {
   ) => Promise<number>;
 
   /**
+   * `copy_file_range` on a thread of libuv's pool.
+   *
+   * @returns bytes copied, 0 at the end of the source, or a negated errno
+   */
+  readonly copyFileRange?: (
+    from: number,
+    fromOffset: number,
+    to: number,
+    toOffset: number,
+    length: number,
+  ) => Promise<number>;
+
+  /**
    * Locks on ranges of bytes that belong to an open file (`F_OFD_SETLK`), whether or not the file has
    * such bytes. No call waits.
    */
