@@ -4,9 +4,10 @@ import t from 'tap';
 import { crashOnce } from './crash-run.js';
 import { directory } from './qemu-process.js';
 
-/** `LAMELLA_SOAK_KILLS=200` for the long run. */
+/** The long run: `LAMELLA_SOAK_KILLS=200 node test/compat/build/test/crash-raw.test.js`. */
 const KILLS = Number(process.env.LAMELLA_SOAK_KILLS ?? 20);
 const SIZE = 2 * 1024 * 1024;
+t.setTimeout(KILLS * 30_000);
 
 t.test(`raw: ${KILLS} times kill -9 during random writes`, async (t) => {
   const at = directory(t);
