@@ -1,5 +1,6 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -86,13 +87,26 @@ export async function holdWithQemuNbd(
   child.once('exit', (code) => {
     exit = code;
   });
-  for (let i = 0; statSync(socket, { throwIfNoEntry: false }) === undefined; i += 1) {
-    if (exit !== undefined || i > 500) {
-      throw new Error(`qemu-nbd does not serve: ${exit}`);
+  // It listens before it opens the image; only who is greeted knows that it serves.
+  while (!(await greets(socket))) {
+    if (exit !== undefined) {
+      throw new Error(`qemu-nbd ended with ${exit}`);
     }
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
   return holder;
+}
+
+function greets(socket: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const connection = connect(socket);
+    connection.once('data', () => {
+      resolve(true);
+      connection.destroy();
+    });
+    connection.once('error', () => resolve(false));
+    connection.once('close', () => resolve(false));
+  });
 }
 
 function held(test: Teardown, child: ChildProcess, stop: () => void): Holder {
