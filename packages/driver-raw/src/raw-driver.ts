@@ -9,6 +9,7 @@ export class RawDriver implements BlockDriver {
   readonly format = 'raw';
   readonly createOptions: OptionSchema = {};
   readonly supportsBacking = false;
+  readonly sharesStorage = true;
 
   /** Anything may be a raw image, so raw takes what no other driver wants. */
   probe(): number {

@@ -23,7 +23,10 @@ export interface ComposePart {
   readonly options?: OptionValues | undefined;
 }
 
-type Options = Pick<ChainOptions, 'references' | 'maxDepth' | 'cacheSize' | 'writable'>;
+type Options = Pick<
+  ChainOptions,
+  'references' | 'maxDepth' | 'cacheSize' | 'writable' | 'forceShare' | 'cache'
+>;
 
 /**
  * Opens the parts of a chain, from the bottom up so that a new top layer can take its size from below.
@@ -52,15 +55,13 @@ export async function composeLayers(
   try {
     for (const part of rest.toReversed()) {
       const bottom = opened.length === 0;
-      const lower = await openPart(part, bottom, { ...options, writable: false }, resolver);
+      const lower = await openPart(part, opened, { ...options, writable: false }, resolver);
       missing = bottom ? lower.missing : missing;
       opened.unshift(...lower.layers);
     }
-    checkDistinct(opened);
     const below = [...opened];
     const upper = await openTop(top, opened, { ...options, writable }, resolver, creator);
     opened.unshift(...upper.layers);
-    checkDistinct(opened);
     return { layers: [...upper.layers, ...below], missing: missing ?? upper.missing };
   } catch (error) {
     await closeLayers(opened).catch(() => undefined);
@@ -79,7 +80,7 @@ async function openTop(
     await makePart(top, below[0], creator);
   }
   try {
-    return await openPart(top, below.length === 0, options, resolver);
+    return await openPart(top, below, options, resolver);
   } catch (error) {
     if (top.create === true) {
       await creator.remove(top.location).catch(() => undefined);
@@ -90,17 +91,17 @@ async function openTop(
 
 async function openPart(
   part: ComposePart,
-  followReferences: boolean,
+  below: readonly Layer[],
   options: Options,
   resolver: ChainResolver,
 ): Promise<OpenChain> {
-  const chain = await resolver.open(part.location, {
-    format: part.format,
-    writable: options.writable,
-    cacheSize: options.cacheSize,
-    maxDepth: options.maxDepth,
-    references: followReferences ? options.references : 'deny',
-  });
+  const followReferences = below.length === 0;
+  const references = followReferences ? options.references : 'deny';
+  const chain = await resolver.open(
+    part.location,
+    { ...options, format: part.format, references },
+    below,
+  );
   return followReferences ? chain : { layers: chain.layers, missing: undefined };
 }
 
@@ -119,19 +120,4 @@ async function makePart(
     size: part.size ?? below?.image.size,
     options: part.options,
   });
-}
-
-function checkDistinct(layers: readonly Layer[]): void {
-  const seen = new Set<string>();
-  for (const { storage } of layers) {
-    if (storage.identity !== undefined && seen.has(storage.identity)) {
-      throw new LamellaError('CHAIN_LOOP', 'the same file is in the chain twice', {
-        location: storage.location,
-        chain: layers.map((layer) => layer.storage.location),
-      });
-    }
-    if (storage.identity !== undefined) {
-      seen.add(storage.identity);
-    }
-  }
 }

@@ -90,7 +90,8 @@ export class Disk implements AsyncDisposable {
   }
 
   /**
-   * Writes bytes at `offset`. Durable after the next {@link Disk.flush}. The caller keeps `bytes`
+   * Writes bytes at `offset`. Durable after the next {@link Disk.flush}, or when it resolves if the cache
+   * mode is `writethrough` or `directsync`. The caller keeps `bytes`
    * unchanged until the promise settles.
    *
    * @param bytes - what to write
@@ -99,7 +100,7 @@ export class Disk implements AsyncDisposable {
    * holds old bytes, new bytes or a mixture; the image stays consistent
    */
   write(bytes: Uint8Array, offset: number): Promise<void> {
-    return this.#engine.write(bytes, offset);
+    return this.#settled(this.#engine.write(bytes, offset));
   }
 
   /**
@@ -126,7 +127,7 @@ export class Disk implements AsyncDisposable {
    * @throws LamellaError as {@link Disk.write}
    */
   writeZeroes(offset: number, length: number, options: WriteZeroesOptions = {}): Promise<void> {
-    return this.#engine.writeZeroes(offset, length, options);
+    return this.#settled(this.#engine.writeZeroes(offset, length, options));
   }
 
   /**
@@ -211,6 +212,11 @@ export class Disk implements AsyncDisposable {
   /** @internal The open layers, for another disk on top of this one. */
   get openLayers(): readonly Layer[] {
     return this.#all;
+  }
+
+  /** A change, made durable if the cache mode wants that of every one: the mapping belongs to it. */
+  #settled(change: Promise<void>): Promise<void> {
+    return this.#layers[0].writeThrough === true ? change.then(() => this.#engine.flush()) : change;
   }
 
   get #all(): readonly Layer[] {

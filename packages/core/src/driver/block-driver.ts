@@ -109,6 +109,12 @@ export interface BlockDriver {
    */
   measure?(request: MeasureRequest): Promise<Measurement>;
 
+  /**
+   * Whether others may write to the storage while an image is open in it: all that they change is the
+   * guest's data. False by default, as for every format with metadata.
+   */
+  readonly sharesStorage?: boolean;
+
   /** Whether {@link CreateOptions.backing} is understood. */
   readonly supportsBacking?: boolean;
 }

@@ -13,8 +13,11 @@ export class Request {
 
   /** @internal Made by {@link RequestTracker.begin}. */
   constructor(
+    /** First byte. */
     readonly start: number,
+    /** Byte after the last. */
     readonly end: number,
+    /** How it gets on with others; changed by the tracker alone. */
     public mode: RequestMode,
   ) {}
 

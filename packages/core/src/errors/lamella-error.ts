@@ -13,6 +13,8 @@ export type ErrorCode =
   | 'PERMISSION_DENIED'
   /** The location is a directory, a pipe, a socket or a character device. */
   | 'NOT_A_FILE'
+  /** Somebody else uses the file in a way that does not go with what is asked for. */
+  | 'LOCKED'
   /** A file would be overwritten. */
   | 'ALREADY_EXISTS'
   /** The file system, the device or a memory limit is full. */
