@@ -33,15 +33,13 @@ export class IdleCleaner {
   }
 
   /**
-   * Reports, once, that a call failed since the last time. A flush that failed behind everybody's back
+   * Tells, once, that a call failed since the last time. A flush that failed behind everybody's back
    * may have lost data, so whoever asks next has to be told.
    */
-  throwFailure(): void {
+  takeFailure(): { readonly error: unknown } | undefined {
     const failure = this.#failure;
     this.#failure = undefined;
-    if (failure !== undefined) {
-      throw failure.error;
-    }
+    return failure;
   }
 
   /** No more calls; done when one under way has ended. */

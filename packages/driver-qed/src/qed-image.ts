@@ -137,9 +137,9 @@ export class QedImage implements Image {
     await this.#clearRange.discard(offset, length);
   }
 
-  async flush(): Promise<void> {
-    this.#cleaner.throwFailure();
-    await this.#flusher.flush();
+  flush(): Promise<void> {
+    const failure = this.#cleaner.takeFailure();
+    return failure === undefined ? this.#flusher.flush() : Promise.reject(failure.error);
   }
 
   /**
@@ -245,7 +245,10 @@ export class QedImage implements Image {
     if (this.#writable) {
       await this.#settle();
       await this.#clearMark();
-      this.#cleaner.throwFailure();
+      const failure = this.#cleaner.takeFailure();
+      if (failure !== undefined) {
+        throw failure.error;
+      }
     }
   }
 
