@@ -7,6 +7,7 @@ export {
   type ChainOptions,
   ChainResolver,
   DEFAULT_MAX_DEPTH,
+  type LayerOptions,
   type OpenChain,
 } from './resolver.js';
 export type { StreamOptions } from './streams.js';

@@ -1,6 +1,7 @@
 import { inject, injectable } from 'tsyringe';
 import {
   DriverRegistry,
+  type OpenOptions,
   type OptionValues,
   PROBE_LENGTH,
   type Reference,
@@ -20,8 +21,10 @@ export const DEFAULT_MAX_DEPTH = 256;
 export interface ChainOptions {
   /** Format of the top image; found by its content if not given. */
   readonly format?: string | undefined;
-  /** Open the top image for writing; everything below is read-only always. False by default. */
+  /** Open the top image for writing. False by default. */
   readonly writable?: boolean | undefined;
+  /** How many layers from the top on are opened for writing, if `writable`: 1 by default, the others never. */
+  readonly writableLayers?: number | undefined;
   /** Which files images may name; `'follow'` by default. */
   readonly references?: ReferencePolicy | undefined;
   /** Most layers; {@link DEFAULT_MAX_DEPTH} by default. */
@@ -31,6 +34,9 @@ export interface ChainOptions {
   /** Options of the top image's driver. */
   readonly options?: OptionValues | undefined;
 }
+
+/** How one layer is opened. */
+export interface LayerOptions extends Pick<OpenOptions, 'writable' | 'cacheSize' | 'forCheck'> {}
 
 /** A chain that was opened: at least one layer, top first. */
 export interface OpenChain {
@@ -85,10 +91,7 @@ export class ChainResolver {
    *
    * @throws LamellaError `UNKNOWN_SCHEME`, `UNKNOWN_FORMAT`, and what storage and driver throw
    */
-  async openLayer(
-    name: ImageName,
-    options: { readonly writable: boolean; readonly cacheSize?: number | undefined },
-  ): Promise<Layer> {
+  async openLayer(name: ImageName, options: LayerOptions): Promise<Layer> {
     const { driver: storageDriver, location } = this.#storages.resolve(name.location);
     const storage = await storageDriver.open(location, { writable: options.writable });
     return this.openIn(storage, name, options);
@@ -102,14 +105,20 @@ export class ChainResolver {
   async openIn(
     storage: Storage,
     name: Pick<ImageName, 'format' | 'options'>,
-    options: { readonly writable: boolean; readonly cacheSize?: number | undefined },
+    options: LayerOptions,
   ): Promise<Layer> {
     try {
+      const probed = name.format === undefined;
       const driver =
         name.format === undefined
           ? this.#drivers.probe(await readHead(storage), storage.location)
           : this.#drivers.get(name.format);
-      const image = await driver.open(storage, { ...options, options: name.options });
+      const recognise = (head: Uint8Array) => this.#drivers.probe(head, storage.location).format;
+      const image = await driver.open(storage, {
+        ...options,
+        options: name.options,
+        recognise: probed ? recognise : undefined,
+      });
       return { format: driver.format, storage, image, writable: options.writable };
     } catch (error) {
       await storage.close().catch(() => undefined);
@@ -167,6 +176,7 @@ export class ChainResolver {
     chain: readonly string[],
   ): Promise<Layer | undefined> {
     const namedBy = upper.storage.location;
+    const writableLayers = options.writable === true ? (options.writableLayers ?? 1) : 0;
     if (policy === 'deny') {
       return undefined;
     }
@@ -185,7 +195,7 @@ export class ChainResolver {
       }
       const layer = await this.openLayer(
         { location: admitted, format, options: name.options },
-        { writable: false, cacheSize: options.cacheSize },
+        { writable: chain.length < writableLayers, cacheSize: options.cacheSize },
       );
       if (format === undefined) {
         this.#logger.warn(

@@ -18,6 +18,12 @@ export interface OpenOptions {
   /** Open for a check: tolerate damage that `Image.check` can report or mend. */
   readonly forCheck?: boolean | undefined;
   /**
+   * Set when nobody named the format and the content decided: tells what format a head of up to 4096
+   * bytes would be taken for. A driver without a magic number of its own refuses writes with it
+   * (`FORMAT_CHANGE`) that would make the next guess come out differently.
+   */
+  readonly recognise?: ((head: Uint8Array) => string) | undefined;
+  /**
    * Opens the data file that the image names, through the reference policy; given by the resolver, which
    * also closes it.
    *
