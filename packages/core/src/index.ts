@@ -12,7 +12,6 @@ export {
   type CommitResult,
   check as checkImage,
   commit as commitImage,
-  type RebaseContext,
   type RebaseOptions,
   type RebaseResult,
   rebase as rebaseImage,

@@ -8,6 +8,7 @@ import {
   type Logger,
   type Measurement,
   type MeasureRequest,
+  MIN_CACHED_SLICES,
   type OpenOptions,
   type OptionSchema,
   parseOptions,
@@ -18,6 +19,7 @@ import {
 import { inject, injectable } from 'tsyringe';
 import type { AllocatorState } from './allocator.js';
 import { CREATE_OPTIONS, createImage, planCreate } from './create.js';
+import { SLICE_SIZE } from './geometry.js';
 import { hasMagic, type QedHeader, readHeader } from './header.js';
 import { encodeField, FEATURE, FIELD } from './header-fields.js';
 import { measureImage } from './measure.js';
@@ -26,8 +28,8 @@ import { type ScanResult, scanImage } from './scan.js';
 
 /** Bytes of metadata that are cached unless the caller says otherwise. */
 const DEFAULT_CACHE_SIZE = 32 * 1024 * 1024;
-/** Least of it: fewer slices than requests under way would push each other out. */
-const MIN_CACHE_SIZE = 256 * 1024;
+/** Least of it. */
+const MIN_CACHE_SIZE = MIN_CACHED_SLICES * SLICE_SIZE;
 
 /** Open options. */
 const OPEN_OPTIONS: OptionSchema = {
@@ -80,14 +82,29 @@ export class QedDriver implements BlockDriver {
     const { reclaim } = parseOptions(OPEN_OPTIONS, options.options ?? {}, 'opening a QED image');
     const header = await readHeader(storage);
     const { writable } = options;
+    const unclean = (header.features & FEATURE.needCheck) !== 0;
+    const unchecked = options.forCheck === true && unclean;
+    const scanned = writable && options.forCheck !== true && (unclean || reclaim === true);
+    const found = scanned ? await findDamage(storage, header) : undefined;
+    if (writable) {
+      await options.beforeWriting?.({ backing: header.backing });
+    }
     if (writable && header.hasAutoclear) {
       await storage.write(encodeField(0), FIELD.autoclearFeatures);
       await storage.flush();
     }
-    const allocation = await this.#allocation(storage, header, options, reclaim === true);
+    const clean = { end: header.geometry.fileEnd(storage.size), free: [] };
+    const allocation = found === undefined ? clean : await this.#repair(storage, header, found);
     const cacheSize = Math.max(MIN_CACHE_SIZE, options.cacheSize ?? DEFAULT_CACHE_SIZE);
     const clock = this.#clock;
-    return new QedImage({ storage, header, writable, cacheSize, allocation, clock });
+    return new QedImage({
+      storage,
+      header,
+      writable,
+      cacheSize,
+      allocation: unchecked ? undefined : allocation,
+      clock,
+    });
   }
 
   /**
@@ -117,27 +134,11 @@ export class QedDriver implements BlockDriver {
     return measureImage(request);
   }
 
-  /** Which clusters are in use; undefined when the image was left uncleanly and is to be checked. */
-  async #allocation(
+  async #repair(
     storage: Storage,
-    header: QedHeader,
-    { writable, forCheck }: OpenOptions,
-    reclaim: boolean,
-  ): Promise<AllocatorState | undefined> {
-    const unclean = (header.features & FEATURE.needCheck) !== 0;
-    if (forCheck === true && unclean) {
-      return undefined;
-    }
-    return writable && forCheck !== true && (unclean || reclaim)
-      ? this.#repair(storage, header)
-      : { end: header.geometry.fileEnd(storage.size), free: [] };
-  }
-
-  async #repair(storage: Storage, { geometry }: QedHeader): Promise<AllocatorState> {
-    const found = await scanImage(storage, geometry, { repair: false });
-    if (found.corruptions > found.repairable) {
-      throw unrepairable(storage.location, found);
-    }
+    { geometry }: QedHeader,
+    found: ScanResult,
+  ): Promise<AllocatorState> {
     if (found.corruptions === 0) {
       // Nothing refers to what lies behind: space of writes that were never finished.
       return { end: found.end, free: found.leakedRuns };
@@ -152,10 +153,19 @@ export class QedDriver implements BlockDriver {
   }
 }
 
+/** @throws LamellaError `CORRUPT` when not all of it can be repaired */
+async function findDamage(storage: Storage, { geometry }: QedHeader): Promise<ScanResult> {
+  const found = await scanImage(storage, geometry, { repair: false });
+  if (found.corruptions > found.repairable) {
+    throw unrepairable(storage.location, found);
+  }
+  return found;
+}
+
 function unrepairable(location: string, { corruptions, repairable }: ScanResult): LamellaError {
   return new LamellaError(
     'CORRUPT',
-    `the image was not closed cleanly and ${corruptions - repairable} of its table entries share clusters with others`,
+    `${corruptions - repairable} of its clusters are in use twice, so it can't be written safely`,
     {
       location,
       hint: 'Open it read-only and copy what is good to a new image, or repair it with another program.',

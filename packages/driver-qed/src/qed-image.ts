@@ -7,7 +7,6 @@ import {
   type Clock,
   type Extent,
   type Image,
-  LamellaError,
   type OptionValue,
   type Placement,
   type Reference,
@@ -31,6 +30,7 @@ import { Lookup } from './lookup.js';
 import { Mapper } from './mapper.js';
 import { NeedCheck } from './need-check.js';
 import { Placer } from './placer.js';
+import { readOnlyError, uncheckedError } from './refusals.js';
 import { Tables } from './tables.js';
 
 /** Milliseconds without a change of the mapping after which the image is marked as clean, as in QEMU. */
@@ -295,19 +295,13 @@ export class QedImage implements Image {
 
   #assertTrusted(): void {
     if (!this.#trusted) {
-      throw new LamellaError('CORRUPT', 'the image was not closed cleanly and not checked since', {
-        location: this.#storage.location,
-        hint: 'Check and repair it first.',
-      });
+      throw uncheckedError(this.#storage.location);
     }
   }
 
   #assertWritable(): void {
     if (!this.#writable) {
-      throw new LamellaError('READ_ONLY', 'the image was opened read-only', {
-        location: this.#storage.location,
-        hint: 'Open it with { writable: true }, or put an overlay on it.',
-      });
+      throw readOnlyError(this.#storage.location);
     }
   }
 }

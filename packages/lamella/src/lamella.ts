@@ -21,7 +21,6 @@ import {
   type RebaseResult,
   rebaseImage,
   STORAGE_DRIVER,
-  StorageRegistry,
   silentLogger,
 } from '@lamella/core';
 import {
@@ -166,9 +165,7 @@ export class Lamella {
    * what opening, reading and writing throws
    */
   rebase(location: string, options: RebaseOptions): Promise<RebaseResult> {
-    const resolver = this.container.resolve(ChainResolver);
-    const storages = this.container.resolve(StorageRegistry);
-    return rebaseImage({ resolver, storages }, location, options);
+    return rebaseImage(this.container.resolve(ChainResolver), location, options);
   }
 
   /**

@@ -4,11 +4,9 @@ import {
   closeLayers,
   Disk,
   type OpenChain,
-  parseImageName,
 } from '../chain/index.js';
 import type { LongOperation, Reference } from '../driver/index.js';
 import { LamellaError } from '../errors/index.js';
-import type { StorageRegistry } from '../storage/index.js';
 import { copyDifferences } from './differences.js';
 
 /** How an image gets another backing file. */
@@ -33,14 +31,6 @@ export interface RebaseResult {
   readonly copied: number;
 }
 
-/** What the operation finds images with. */
-export interface RebaseContext {
-  /** Opens images. */
-  readonly resolver: ChainResolver;
-  /** Says what a name in an image means. */
-  readonly storages: StorageRegistry;
-}
-
 /**
  * Puts an image onto another backing file. Its disk reads the same before, during and after, whenever
  * the machine stops: what differs between the old and the new backing file is durable in the image
@@ -52,14 +42,14 @@ export interface RebaseContext {
  * throws
  */
 export async function rebase(
-  context: RebaseContext,
+  resolver: ChainResolver,
   location: string,
   options: RebaseOptions,
 ): Promise<RebaseResult> {
   const { format, references, maxDepth, cacheSize, unsafe = false } = options;
   const named =
     typeof options.backing === 'string' ? { location: options.backing } : options.backing;
-  const old = await context.resolver.open(location, {
+  const old = await resolver.open(location, {
     format,
     references: unsafe ? 'deny' : references,
     maxDepth,
@@ -83,7 +73,7 @@ export async function rebase(
       await setBacking.call(top.image, named);
       return { copied: 0 };
     }
-    const { copied, backing } = await makeIndependent(context, old, named, options);
+    const { copied, backing } = await makeIndependent(resolver, old, named, options);
     await setBacking.call(top.image, backing);
     return { copied };
   } finally {
@@ -93,7 +83,7 @@ export async function rebase(
 
 /** Makes the image hold all that the new backing file does not; durable when it resolves. */
 async function makeIndependent(
-  { resolver, storages }: RebaseContext,
+  resolver: ChainResolver,
   old: OpenChain,
   named: Reference | undefined,
   options: RebaseOptions,
@@ -111,10 +101,11 @@ async function makeIndependent(
     await disk.flush();
     return { copied, backing: undefined };
   }
-  const resolved = resolveName(storages, named, top.storage.location);
+  const name = resolver.resolveReference(named, top.storage.location);
   const { references, maxDepth, cacheSize } = options;
-  const chain = await resolver.open(resolved, {
-    format: named.format,
+  const chain = await resolver.open(name.location, {
+    format: name.format,
+    options: name.options,
     references,
     maxDepth,
     cacheSize,
@@ -129,14 +120,6 @@ async function makeIndependent(
   } finally {
     await closeLayers(chain.layers);
   }
-}
-
-function resolveName(storages: StorageRegistry, { location }: Reference, base: string): string {
-  if (location.startsWith('json:')) {
-    parseImageName(location, base);
-    return location;
-  }
-  return storages.resolve(location).driver.resolve(location, base);
 }
 
 function checkNoLoop(chain: OpenChain, identity: string | undefined, location: string): void {

@@ -1,0 +1,22 @@
+import { LamellaError } from '../errors/index.js';
+
+/** The error of an image whose backing file does not exist. */
+export function missingBacking(
+  backing: Reference,
+  location: string,
+  namedBy: string,
+  chain: readonly string[],
+  cause: unknown,
+): LamellaError {
+  const leads = location === backing.location ? '' : ` (that is ${location})`;
+  return new LamellaError(
+    'NOT_FOUND',
+    `its backing file '${backing.location}'${leads} does not exist`,
+    {
+      location: namedBy,
+      chain,
+      hint: "Restore the file, rebase the image, or open with references: 'skip' to do without it.",
+      cause,
+    },
+  );
+}
