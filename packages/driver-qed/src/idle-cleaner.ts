@@ -1,5 +1,8 @@
 import type { Alarm, Clock } from '@lamella/core';
 
+/** Milliseconds without a change of the mapping after which the image is marked as clean, as in QEMU. */
+export const IDLE_PERIOD = 5000;
+
 /**
  * Calls when nothing has changed for a while. An alarm is set once per period, not once per change, so
  * that changes cost one assignment.
@@ -40,6 +43,14 @@ export class IdleCleaner {
     const failure = this.#failure;
     this.#failure = undefined;
     return failure;
+  }
+
+  /** Throws what {@link IdleCleaner.takeFailure} would tell. */
+  throwFailure(): void {
+    const failure = this.takeFailure();
+    if (failure !== undefined) {
+      throw failure.error;
+    }
   }
 
   /** No more calls; done when one under way has ended. */

@@ -25,16 +25,13 @@ import { type Geometry, SECTOR_SIZE } from './geometry.js';
 import { checkGrowth } from './growth.js';
 import type { QedHeader } from './header.js';
 import { encodeField, FEATURE, FIELD } from './header-fields.js';
-import { IdleCleaner } from './idle-cleaner.js';
+import { IDLE_PERIOD, IdleCleaner } from './idle-cleaner.js';
 import { Lookup } from './lookup.js';
 import { Mapper } from './mapper.js';
 import { NeedCheck } from './need-check.js';
 import { Placer } from './placer.js';
 import { readOnlyError, uncheckedError } from './refusals.js';
 import { Tables } from './tables.js';
-
-/** Milliseconds without a change of the mapping after which the image is marked as clean, as in QEMU. */
-export const IDLE_PERIOD = 5000;
 
 /** What a {@link QedImage} is made from. */
 export interface QedImageParts {
@@ -175,12 +172,8 @@ export class QedImage implements Image {
       if (this.#writable) {
         await this.#settle();
       }
-      const { result, allocation } = await checkImage(
-        this.#storage,
-        this.#geometry,
-        this.#size,
-        options,
-      );
+      const storage = this.#storage;
+      const { result, allocation } = await checkImage(storage, this.#geometry, this.#size, options);
       if (result.corruptionsFixed > 0) {
         this.#tables.clear();
       }
@@ -245,10 +238,7 @@ export class QedImage implements Image {
     if (this.#writable) {
       await this.#settle();
       await this.#clearMark();
-      const failure = this.#cleaner.takeFailure();
-      if (failure !== undefined) {
-        throw failure.error;
-      }
+      this.#cleaner.throwFailure();
     }
   }
 

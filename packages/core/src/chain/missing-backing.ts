@@ -1,3 +1,4 @@
+import type { Reference } from '../driver/index.js';
 import { LamellaError } from '../errors/index.js';
 
 /** The error of an image whose backing file does not exist. */
