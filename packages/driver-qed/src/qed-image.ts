@@ -49,7 +49,7 @@ export interface QedImageParts {
   readonly clock: Clock;
 }
 
-/** An open QED image. Host offsets are those of the image file; data lives nowhere else. */
+/** An open QED image. Data lives in the image file alone. */
 export class QedImage implements Image {
   readonly clusterSize: number;
   readonly options: Readonly<Record<string, OptionValue>>;
@@ -87,8 +87,7 @@ export class QedImage implements Image {
       table_size: geometry.tableSize,
       ...(needCheck && !writable ? { need_check: true } : {}),
     };
-    const end = geometry.fileEnd(storage.size);
-    const state = allocation ?? { end, free: [] };
+    const state = allocation ?? { end: geometry.fileEnd(storage.size), free: [] };
     this.#allocator = new Allocator(storage, geometry.clusterSize, state);
     const tables = new Tables(storage, geometry, this.#allocator, cacheSize);
     this.#tables = tables;
@@ -97,9 +96,9 @@ export class QedImage implements Image {
     this.#needCheck = new NeedCheck(storage, this.#flusher, features);
     this.#cleaner = new IdleCleaner(clock, IDLE_PERIOD, () => this.#markClean());
     const changed = () => this.#cleaner.touch();
-    const gate = new ChangeGate(tables.cache, this.#flusher, this.#needCheck, changed);
-    this.#gate = gate;
-    const parts = { storage, geometry, tables, mapper, allocator: this.#allocator, gate };
+    this.#gate = new ChangeGate(tables.cache, this.#flusher, this.#needCheck, changed);
+    const [allocator, gate] = [this.#allocator, this.#gate];
+    const parts = { storage, geometry, tables, mapper, allocator, gate };
     this.#lookup = new Lookup(storage, geometry, tables);
     this.#placer = new Placer(parts);
     this.#clearRange = new ClearRange(parts);
@@ -159,7 +158,8 @@ export class QedImage implements Image {
   }
 
   /**
-   * Looks for damage and mends it, with the verdicts of `qemu-img check`; see {@link checkImage}. On an
+   * Looks for damage and mends it, with the verdicts of `qemu-img check`: entries that point where nothing
+   * can be are cleared, clusters in use twice and leaks are only reported. On an
    * image that is open for writing, clusters found leaked are given out again before the file grows.
    *
    * @throws LamellaError `READ_ONLY` for a repair, `LIMIT_EXCEEDED`, `ABORTED`, and as `Storage.read`
@@ -173,14 +173,17 @@ export class QedImage implements Image {
         await this.#settle();
       }
       const storage = this.#storage;
-      const { result, allocation } = await checkImage(storage, this.#geometry, this.#size, options);
-      if (result.corruptionsFixed > 0) {
-        this.#tables.clear();
-      }
+      // Entries are cleared behind the cache, by a check that is aborted, too.
+      const { result, allocation } = await checkImage(
+        storage,
+        this.#geometry,
+        this.#size,
+        options,
+      ).finally(() => this.#tables.clear());
       if (allocation !== undefined) {
         this.#allocator.adopt(allocation);
+        this.#trusted = true;
       }
-      this.#trusted = allocation !== undefined;
       return result;
     });
   }
