@@ -3,7 +3,13 @@ import {
   type BlockDriver,
   type ChainOptions,
   ChainResolver,
+  type CheckImageOptions,
+  type CheckResult,
   COMPRESSION_CODEC,
+  type CommitOptions,
+  type CommitResult,
+  checkImage,
+  commitImage,
   Disk,
   DriverRegistry,
   LamellaError,
@@ -11,6 +17,9 @@ import {
   type Logger,
   MemoryStorage,
   type OptionValues,
+  type RebaseOptions,
+  type RebaseResult,
+  rebaseImage,
   STORAGE_DRIVER,
   silentLogger,
 } from '@lamella/core';
@@ -123,6 +132,41 @@ export class Lamella {
    */
   async create(location: string, options: CreateImageOptions): Promise<void> {
     await this.container.resolve(ImageCreator).create(location, options);
+  }
+
+  /**
+   * Checks one image, and repairs it if asked to. What the image names is not opened, and the image
+   * itself for writing only if it is to be repaired.
+   *
+   * @returns what was found; damage is no error
+   * @throws LamellaError `UNSUPPORTED` for a format that has nothing to check, `ABORTED`, and what opening
+   * the image throws: a damaged header is an error
+   */
+  check(location: string, options: CheckImageOptions = {}): Promise<CheckResult> {
+    return checkImage(this.container.resolve(ChainResolver), location, options);
+  }
+
+  /**
+   * Writes what an image holds into its backing image, which grows if need be, and empties the image
+   * unless `keep`. What the image shows stays the same all the while, whenever the machine stops.
+   *
+   * @throws LamellaError `INVALID_ARGUMENT` for an image without backing file, `REFERENCE_DENIED`,
+   * `UNSUPPORTED`, `ABORTED`, and what opening, reading and writing throws
+   */
+  commit(location: string, options: CommitOptions = {}): Promise<CommitResult> {
+    return commitImage(this.container.resolve(ChainResolver), location, options);
+  }
+
+  /**
+   * Puts an image onto another backing file, or none: first copies into the image what the new one does
+   * not hold, unless `unsafe`. What the image shows stays the same all the while, whenever the machine
+   * stops.
+   *
+   * @throws LamellaError `UNSUPPORTED`, `REFERENCE_DENIED`, `CHAIN_LOOP`, `LIMIT_EXCEEDED`, `ABORTED`, and
+   * what opening, reading and writing throws
+   */
+  rebase(location: string, options: RebaseOptions): Promise<RebaseResult> {
+    return rebaseImage(this.container.resolve(ChainResolver), location, options);
   }
 
   /**

@@ -10,8 +10,10 @@ export const DEFAULT_MAX_DEPTH = 256;
 export interface ChainOptions {
   /** Format of the top image; found by its content if not given. */
   readonly format?: string | undefined;
-  /** Open the top image for writing; everything below is read-only always. False by default. */
+  /** Open the top image for writing. False by default. */
   readonly writable?: boolean | undefined;
+  /** How many layers from the top on are opened for writing, if `writable`: 1 by default, the others never. */
+  readonly writableLayers?: number | undefined;
   /** Which files images may name; `'follow'` by default. */
   readonly references?: ReferencePolicy | undefined;
   /** Most layers; {@link DEFAULT_MAX_DEPTH} by default. */

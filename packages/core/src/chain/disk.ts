@@ -1,5 +1,6 @@
-import type { ResizeOptions } from '../driver/index.js';
+import type { CheckOptions, CheckResult, ResizeOptions } from '../driver/index.js';
 import { type DiskExtent, Engine, type LayerStack, type MissingBacking } from '../engine/index.js';
+import { LamellaError } from '../errors/index.js';
 import type { WriteZeroesOptions } from '../storage/index.js';
 import { closeLayers, describeLayer, type Layer, type LayerInfo } from './layer.js';
 import { readableOf, type StreamOptions, writableOf } from './streams.js';
@@ -190,6 +191,30 @@ export class Disk implements AsyncDisposable {
    */
   resize(size: number, options: ResizeOptions = {}): Promise<void> {
     return this.#engine.resize(size, options);
+  }
+
+  /**
+   * Looks for damage in the top image and mends it if asked to, while no other request is under way.
+   * `Lamella.check` also opens images that are too damaged for use.
+   *
+   * @returns what was found; damage is no error
+   * @throws LamellaError `UNSUPPORTED` for a format that has nothing to check, `READ_ONLY` for a repair,
+   * `ABORTED`, `IO_ERROR`
+   */
+  async check(options: CheckOptions = {}): Promise<CheckResult> {
+    const { image } = this.#layers[0];
+    const { check } = image;
+    if (check === undefined) {
+      throw new LamellaError(
+        'UNSUPPORTED',
+        `images of the format '${this.format}' can't be checked`,
+        {
+          location: this.location,
+          hint: 'There is no metadata in it that could be damaged.',
+        },
+      );
+    }
+    return this.#engine.alone(() => check.call(image, options));
   }
 
   /**

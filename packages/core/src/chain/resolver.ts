@@ -32,7 +32,7 @@ export interface OpenChain {
 
 /** How one layer of a chain is opened. */
 export interface LayerOptions
-  extends Pick<OpenOptions, 'writable' | 'cacheSize'>,
+  extends Pick<OpenOptions, 'writable' | 'cacheSize' | 'forCheck'>,
     Pick<ChainOptions, 'forceShare' | 'cache'> {
   /** The storages that are open already, top first: none of them may be the same file. */
   readonly chain?: readonly Storage[] | undefined;
@@ -129,10 +129,12 @@ export class ChainResolver {
     name: Pick<ImageName, 'format' | 'options'>,
     options: LayerOptions,
   ): Promise<Layer> {
-    const { writable, cacheSize, forceShare, follow } = options;
+    const { writable, cacheSize, forceShare, forCheck, follow } = options;
     try {
       // Before the lock, which the layer above would be in the way of.
       assertNotIn(options.chain ?? [], storage);
+      const probed = name.format === undefined;
+      const recognise = (head: Uint8Array) => this.#drivers.probe(head, storage.location).format;
       const driver =
         name.format === undefined
           ? this.#drivers.probe(await readHead(storage), storage.location)
@@ -149,6 +151,8 @@ export class ChainResolver {
         writable,
         cacheSize,
         options: name.options,
+        forCheck,
+        recognise: probed ? recognise : undefined,
         beforeWriting: followOnce,
       });
       try {
@@ -219,6 +223,7 @@ export class ChainResolver {
   ): Promise<Layer | undefined> {
     const namedBy = chain.at(-1)?.location ?? '';
     assertDepth(chain, options.maxDepth ?? DEFAULT_MAX_DEPTH);
+    const writableLayers = options.writable === true ? (options.writableLayers ?? 1) : 0;
     let location = backing.location;
     try {
       const target = this.resolveReference(backing, namedBy);
@@ -234,7 +239,7 @@ export class ChainResolver {
       }
       const layer = await this.openLayer(
         { location: admitted, format, options: target.options },
-        { ...forEveryLayer(options), writable: false, chain },
+        { ...forEveryLayer(options), writable: chain.length < writableLayers, chain },
       );
       if (format === undefined) {
         this.#logger.warn(

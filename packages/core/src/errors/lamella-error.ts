@@ -37,6 +37,8 @@ export type ErrorCode =
   | 'TRUNCATED'
   /** A header field has a value that the format does not allow. */
   | 'INVALID_HEADER'
+  /** A write would turn a raw image, whose format was only guessed, into an image of another format. */
+  | 'FORMAT_CHANGE'
   /** Metadata contradicts itself or the specification. */
   | 'CORRUPT'
   /** The image uses a feature that this driver does not have. */
