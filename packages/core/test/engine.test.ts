@@ -281,6 +281,17 @@ t.test('random requests under way together agree with a plain buffer', async (t)
   t.pass('150 random sequences');
 });
 
+t.test('a driver that answers for no bytes is found out, not asked for ever', async (t) => {
+  const image = new ToyImage(2 * CLUSTER, CLUSTER);
+  const disk = toyDisk(image);
+  image.map = () => ({ kind: 'zero', length: 0, allocated: false });
+  await t.rejects(disk.read(filled(10, 0), 0), { code: 'DRIVER_FAILED' });
+  const listing = disk.extents();
+  await t.rejects(listing.next(), { code: 'DRIVER_FAILED' });
+  image.place = () => ({ kind: 'in-place', length: 0, storage: image.storage, offset: 0 });
+  await t.rejects(disk.write(filled(10, 0), 0), { code: 'DRIVER_FAILED' });
+});
+
 t.test('errors are of one class', async (t) => {
   const disk = toyDisk(new ToyImage(CLUSTER, CLUSTER));
   const error = await disk.read(filled(1, 0), CLUSTER).catch((e: unknown) => e);

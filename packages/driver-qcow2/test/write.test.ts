@@ -268,3 +268,18 @@ t.test('discarding shows zeroes, never what the backing layer holds', async (t) 
     t.same(await verify(top), { corruptions: [], leaks: 0 });
   }
 });
+
+t.test('space freed at the end of the file before anything is allocated', async (t) => {
+  const storage = await newImage(M);
+  const filling = await openDisk([storage], { writable: true });
+  await filling.write(filled(M, 1), 0);
+  await filling.close();
+
+  const disk = await openDisk([storage], { writable: true });
+  await disk.discard(M / 2, M / 2);
+  await disk.flush();
+  await disk.write(filled(M / 2, 2), M / 2);
+  t.equal((await content(disk))[M - 1], 2);
+  await disk.close();
+  t.same(await verify(storage), { corruptions: [], leaks: 0 });
+});

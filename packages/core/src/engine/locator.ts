@@ -1,4 +1,5 @@
 import type { Extent } from '../driver/index.js';
+import { checkedLength } from './contract.js';
 import type { LayerStack } from './layers.js';
 
 /** Who answers for a range, and how. */
@@ -25,11 +26,13 @@ export class Locator {
    */
   async locate(offset: number, length: number): Promise<Located> {
     let rest = length;
-    for (const [layer, { image }] of this.#stack.layers.entries()) {
+    for (const [layer, { image, storage }] of this.#stack.layers.entries()) {
       if (offset >= image.size) {
         return { layer: undefined, extent: { kind: 'zero', length: rest, allocated: false } };
       }
-      const extent = await image.map(offset, Math.min(rest, image.size - offset));
+      const asked = Math.min(rest, image.size - offset);
+      const extent = await image.map(offset, asked);
+      checkedLength(extent.length, asked, storage);
       if (extent.kind !== 'unallocated') {
         return { layer, extent };
       }

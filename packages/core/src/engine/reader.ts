@@ -1,6 +1,7 @@
 import { type Awaitable, isPromise } from '../bytes/index.js';
 import type { Extent } from '../driver/index.js';
 import type { Storage } from '../storage/index.js';
+import { checkedLength } from './contract.js';
 import { type LayerStack, missingBackingError } from './layers.js';
 import { Pending } from './pending.js';
 
@@ -88,7 +89,10 @@ export class Reader {
     offset: number,
     pending: Pending,
   ): Promise<void> {
-    const image = this.#stack.layers[depth]?.image;
+    const layer = this.#stack.layers[depth];
+    if (layer === undefined) {
+      return;
+    }
     let run: Run | undefined;
     const readRun = (): void => {
       if (run !== undefined) {
@@ -98,12 +102,10 @@ export class Reader {
     };
     let next: Awaitable<Extent> | undefined = first;
     for (let done = 0; done < buffer.length && !pending.failed; ) {
-      const answer = next ?? image?.map(offset + done, buffer.length - done);
+      const answer = next ?? layer.image.map(offset + done, buffer.length - done);
       next = undefined;
       const extent = isPromise(answer) ? await answer : answer;
-      if (extent === undefined) {
-        return;
-      }
+      checkedLength(extent.length, buffer.length - done, layer.storage);
       if (extent.kind === 'data') {
         if (
           run !== undefined &&

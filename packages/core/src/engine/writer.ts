@@ -10,6 +10,7 @@ import {
 import type { Allocation, Image, Placement, ZeroContext } from '../driver/index.js';
 import { LamellaError } from '../errors/index.js';
 import type { Storage, WriteZeroesOptions } from '../storage/index.js';
+import { checkedLength } from './contract.js';
 import type { EngineLayer, LayerStack } from './layers.js';
 import type { Locator } from './locator.js';
 import { Pending } from './pending.js';
@@ -138,7 +139,7 @@ export class Writer {
           await this.#copyEdges(placement, position);
         });
       }
-      done += placement.length;
+      done += checkedLength(placement.length, length - done, placement.storage);
     }
   }
 
@@ -174,7 +175,7 @@ export class Writer {
         } else {
           pending.add(this.#writeAllocation(placement, part, offset + done));
         }
-        done += placement.length;
+        done += checkedLength(placement.length, bytes.length - done, placement.storage);
         if (done >= bytes.length || pending.failed) {
           break;
         }

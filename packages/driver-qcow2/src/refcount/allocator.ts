@@ -130,20 +130,25 @@ export class Allocator {
 
   /** The checked part of a run; 0 if nothing of it is free, undefined if a slice has to come first. */
   #takeFree(run: ClusterRun, wanted: number, end: number): AllocatedRun | undefined | 0 {
+    if (run.first >= end) {
+      // Freed at the end of the file before the end was looked up: it is found there again.
+      this.#free.remove(run);
+      return 0;
+    }
     const slice = this.#slice(run.first);
     if (slice === undefined) {
       return undefined;
     }
     this.#free.remove(run);
     let first = run.first;
-    const listedEnd = run.first + run.count;
+    const listedEnd = Math.min(end, run.first + run.count);
     while (first < listedEnd && !this.#isFree(slice, first, run.first)) {
       first += 1;
     }
     if (first === listedEnd) {
       return 0;
     }
-    const taken = this.#take(slice, first, Math.min(wanted, end - first));
+    const taken = this.#take(slice, first, Math.min(wanted, listedEnd - first));
     if (first + taken.count < listedEnd) {
       this.#free.add(first + taken.count, listedEnd - first - taken.count);
     }
