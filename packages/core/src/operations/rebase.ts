@@ -103,15 +103,10 @@ async function makeIndependent(
   }
   const name = resolver.resolveReference(named, top.storage.location);
   const { references, maxDepth, cacheSize } = options;
-  const chain = await resolver.open(name.location, {
-    format: name.format,
-    options: name.options,
-    references,
-    maxDepth,
-    cacheSize,
-  });
+  const newChain = { format: name.format, options: name.options, references, maxDepth, cacheSize };
+  // With the image beside it, a new chain that leads back to the image is a loop.
+  const chain = await resolver.open(name.location, newChain, [top]);
   try {
-    checkNoLoop(chain, top.storage.identity, top.storage.location);
     const target = new Disk(chain.layers, [], chain.missing);
     const copied = await copyDifferences(disk, top.image, target, options);
     await disk.flush();
@@ -119,17 +114,5 @@ async function makeIndependent(
     return { copied, backing: { location: named.location, format: named.format ?? format } };
   } finally {
     await closeLayers(chain.layers);
-  }
-}
-
-function checkNoLoop(chain: OpenChain, identity: string | undefined, location: string): void {
-  const loops =
-    identity !== undefined && chain.layers.some(({ storage }) => storage.identity === identity);
-  if (loops) {
-    throw new LamellaError('CHAIN_LOOP', 'the new backing chain contains the image itself', {
-      location,
-      chain: chain.layers.map(({ storage }) => storage.location),
-      hint: 'Give a backing file that does not depend on this image.',
-    });
   }
 }
