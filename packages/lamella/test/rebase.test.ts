@@ -102,7 +102,8 @@ t.test('unsafe only renames', async (t) => {
   t.same(disk.layers[0]?.references.backing, missing);
   await disk.close();
   await lamella.rebase(at('o.qed'), { backing: undefined, unsafe: true });
-  t.same((await lamella.open(at('o.qed'))).layers[0]?.references.backing, undefined);
+  await using unnamed = await lamella.open(at('o.qed'));
+  t.same(unnamed.layers[0]?.references.backing, undefined);
 });
 
 t.test('what cannot be rebased', async (t) => {
