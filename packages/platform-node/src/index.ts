@@ -1,4 +1,5 @@
 export { DeflateCodec } from './codec/deflate-codec.js';
+export { NodeCrypto } from './crypto/node-crypto.js';
 export type { FileStorageOptions } from './file/file-storage.js';
 export { FileStorage } from './file/file-storage.js';
 export { FileStorageDriver } from './file/file-storage-driver.js';
