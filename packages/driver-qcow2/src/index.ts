@@ -1,1 +1,4 @@
-export {};
+import 'reflect-metadata';
+
+export { CREATE_OPTIONS } from './create/options.js';
+export { Qcow2Driver } from './driver.js';

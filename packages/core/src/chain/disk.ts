@@ -2,6 +2,7 @@ import type { ResizeOptions } from '../driver/index.js';
 import { type DiskExtent, Engine, type LayerStack, type MissingBacking } from '../engine/index.js';
 import type { WriteZeroesOptions } from '../storage/index.js';
 import { closeLayers, describeLayer, type Layer, type LayerInfo } from './layer.js';
+import { readableOf, type StreamOptions, writableOf } from './streams.js';
 
 /** Part of a disk to look at, and how to end early. */
 export interface ExtentsOptions {
@@ -62,7 +63,7 @@ export class Disk implements AsyncDisposable {
   }
 
   /** Whether writes are allowed and the top format takes them. */
-  get writable(): boolean {
+  get isWritable(): boolean {
     return this.#engine.writable;
   }
 
@@ -143,6 +144,24 @@ export class Disk implements AsyncDisposable {
   extents(options: ExtentsOptions = {}): AsyncGenerator<DiskExtent, void, undefined> {
     const offset = options.offset ?? 0;
     return this.#engine.extents(offset, options.length ?? this.size - offset, options.signal);
+  }
+
+  /**
+   * The disk's bytes as a web stream.
+   *
+   * @throws LamellaError (as the stream's error) as {@link Disk.read}
+   */
+  readable(options: StreamOptions = {}): ReadableStream<Uint8Array> {
+    return readableOf(this, options);
+  }
+
+  /**
+   * A web stream whose bytes are written from `options.offset` on; closing it flushes.
+   *
+   * @throws LamellaError (as the stream's error) as {@link Disk.write}
+   */
+  writable(options: StreamOptions = {}): WritableStream<Uint8Array> {
+    return writableOf(this, options);
   }
 
   /**

@@ -9,3 +9,4 @@ export {
   DEFAULT_MAX_DEPTH,
   type OpenChain,
 } from './resolver.js';
+export type { StreamOptions } from './streams.js';

@@ -1,0 +1,69 @@
+import { LamellaError } from '@lamella/core';
+import { unsupported } from './errors.js';
+import { EXTENSION, findExtension } from './header/extensions.js';
+import { AUTOCLEAR, type FeatureBits, hasFeature, INCOMPATIBLE } from './header/features.js';
+import { FIELD, type Header } from './header/header.js';
+
+/**
+ * Refuses images that this driver would read wrongly.
+ *
+ * @throws LamellaError `UNSUPPORTED`
+ */
+export function assertReadable(header: Header, location: string): void {
+  if (header.cryptMethod !== 0) {
+    const method = header.cryptMethod === 1 ? 'AES' : 'LUKS';
+    throw unsupported(
+      location,
+      `the image is encrypted (${method})`,
+      'Encryption is not supported; decrypt it with qemu-img convert.',
+    );
+  }
+  if (hasFeature(header.incompatible, INCOMPATIBLE.externalDataFile)) {
+    throw unsupported(
+      location,
+      'the image keeps its data in an external data file',
+      'External data files are not supported; convert the image with qemu-img convert.',
+    );
+  }
+}
+
+/**
+ * Refuses images that must not be written to, or whose data this driver would make stale.
+ *
+ * @throws LamellaError `UNSUPPORTED`, `CORRUPT`
+ */
+export function assertWritable(header: Header, location: string): void {
+  if (hasFeature(header.incompatible, INCOMPATIBLE.corrupt)) {
+    throw new LamellaError('CORRUPT', 'the image is marked as corrupt', {
+      location,
+      offset: FIELD.incompatible,
+      hint: 'Open it read-only, or repair it: qemu-img check -r all.',
+    });
+  }
+  if (hasFeature(header.incompatible, INCOMPATIBLE.dirty)) {
+    throw unsupported(
+      location,
+      'the image was not closed cleanly and needs repair before it is written to',
+      'Open it read-only, or run qemu-img check -r all.',
+    );
+  }
+  if (hasValidBitmaps(header)) {
+    throw unsupported(
+      location,
+      'the image has persistent bitmaps, which writing would make stale',
+      'Open it read-only, or remove them with qemu-img bitmap --remove.',
+    );
+  }
+}
+
+/** The autoclear features that may stay when this driver writes to the image. */
+export function keptAutoclear(header: Header): FeatureBits {
+  return { high: 0, low: hasValidBitmaps(header) ? 1 << AUTOCLEAR.bitmaps : 0 };
+}
+
+function hasValidBitmaps(header: Header): boolean {
+  return (
+    hasFeature(header.autoclear, AUTOCLEAR.bitmaps) &&
+    findExtension(header.extensions, EXTENSION.bitmaps) !== undefined
+  );
+}

@@ -1,0 +1,52 @@
+import { type CreateOptions, type Storage, viewOf, writeUint64 } from '@lamella/core';
+import { serialiseHeader } from '../header/serialise.js';
+import { refcountWidth } from '../refcount/refcount-width.js';
+import { type Layout, planLayout } from './layout.js';
+
+/**
+ * Writes a new, empty image and makes it durable. The header comes last, so that an unfinished image is
+ * none.
+ *
+ * @throws LamellaError `INVALID_ARGUMENT`, `LIMIT_EXCEEDED`, `NO_SPACE`, `IO_ERROR`
+ */
+export async function createImage(storage: Storage, options: CreateOptions): Promise<void> {
+  const layout = planLayout(options);
+  const { header, clusters } = layout;
+  const clusterSize = 2 ** header.clusterBits;
+  await storage.writeZeroes(0, clusters * clusterSize);
+  await storage.write(refcountTable(layout), header.refcountTableOffset);
+  await writeBlocks(storage, layout);
+  await storage.flush();
+  await storage.write(serialiseHeader(header, storage.location), 0);
+  await storage.flush();
+}
+
+function firstBlock({ header }: Layout): number {
+  return (1 + header.refcountTableClusters) * 2 ** header.clusterBits;
+}
+
+function refcountTable(layout: Layout): Uint8Array {
+  const bytes = new Uint8Array(layout.refcountBlocks * 8);
+  const view = viewOf(bytes);
+  for (let index = 0; index < layout.refcountBlocks; index += 1) {
+    const block = firstBlock(layout) + index * 2 ** layout.header.clusterBits;
+    writeUint64(view, index * 8, block, 'big');
+  }
+  return bytes;
+}
+
+async function writeBlocks(storage: Storage, layout: Layout): Promise<void> {
+  const clusterSize = 2 ** layout.header.clusterBits;
+  const bits = 2 ** layout.header.refcountOrder;
+  const perBlock = (clusterSize * 8) / bits;
+  const width = refcountWidth(bits);
+  for (let index = 0; index < layout.refcountBlocks; index += 1) {
+    const count = Math.min(perBlock, layout.clusters - index * perBlock);
+    const bytes = new Uint8Array(Math.ceil((count * bits) / 8));
+    const view = viewOf(bytes);
+    for (let entry = 0; entry < count; entry += 1) {
+      width.set(view, entry, 1);
+    }
+    await storage.write(bytes, firstBlock(layout) + index * clusterSize);
+  }
+}

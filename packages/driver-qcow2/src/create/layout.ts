@@ -1,0 +1,154 @@
+import { alignUp, type CreateOptions, LamellaError } from '@lamella/core';
+import { EXTENSION, extensionsLength, type HeaderExtension } from '../header/extensions.js';
+import {
+  COMPATIBLE,
+  type FeatureBits,
+  INCOMPATIBLE,
+  KNOWN_FEATURES,
+  NO_FEATURES,
+  serialiseFeatureNames,
+  withFeature,
+} from '../header/features.js';
+import {
+  COMPRESSION_TYPES,
+  type Header,
+  MAX_L1_BYTES,
+  MAX_REFCOUNT_TABLE_BYTES,
+  V2_LENGTH,
+  V3_WRITTEN_LENGTH,
+} from '../header/header.js';
+import { type Qcow2CreateOptions, readCreateOptions } from './options.js';
+
+/** Where everything in a new image goes: header, refcount table, refcount blocks, L1 table. */
+export interface Layout {
+  readonly header: Header;
+  /** All clusters of the new image. */
+  readonly clusters: number;
+  readonly refcountBlocks: number;
+}
+
+/**
+ * Plans a new image without touching anything.
+ *
+ * @throws LamellaError `INVALID_ARGUMENT`, `LIMIT_EXCEEDED`
+ */
+export function planLayout(create: CreateOptions): Layout {
+  const options = readCreateOptions(create);
+  const clusterSize = 2 ** options.clusterBits;
+  const size = roundedSize(create.size);
+  const l1Size = l1Entries(size, clusterSize, options.extendedL2);
+  const l1Clusters = Math.ceil((l1Size * 8) / clusterSize);
+  const counted = countClusters(1 + l1Clusters, clusterSize, 2 ** options.refcountOrder);
+  const l1Offset = (1 + counted.tableClusters + counted.blocks) * clusterSize;
+  return {
+    header: {
+      version: options.version,
+      clusterBits: options.clusterBits,
+      size,
+      cryptMethod: 0,
+      l1Size,
+      l1Offset: l1Size === 0 ? 0 : l1Offset,
+      refcountTableOffset: clusterSize,
+      refcountTableClusters: counted.tableClusters,
+      snapshotCount: 0,
+      snapshotsOffset: 0,
+      incompatible: incompatibleFeatures(options),
+      compatible: withFeature(NO_FEATURES, COMPATIBLE.lazyRefcounts, options.lazyRefcounts),
+      autoclear: NO_FEATURES,
+      refcountOrder: options.refcountOrder,
+      headerLength: options.version === 2 ? V2_LENGTH : V3_WRITTEN_LENGTH,
+      compressionType: options.compressionType,
+      additional: new Uint8Array(0),
+      extensions: newExtensions(create, options),
+      backing: create.backing,
+    },
+    clusters: 1 + counted.tableClusters + counted.blocks + l1Clusters,
+    refcountBlocks: counted.blocks,
+  };
+}
+
+function roundedSize(size: number): number {
+  if (!Number.isSafeInteger(size) || size < 0 || !Number.isSafeInteger(alignUp(size, 512))) {
+    throw new LamellaError('INVALID_ARGUMENT', `a disk cannot have ${size} bytes`, {
+      hint: 'Use a whole number from 0 to 8 PiB.',
+    });
+  }
+  return alignUp(size, 512);
+}
+
+function l1Entries(size: number, clusterSize: number, extendedL2: boolean): number {
+  const entries = Math.ceil(size / (clusterSize * (clusterSize / (extendedL2 ? 16 : 8))));
+  if (entries * 8 > MAX_L1_BYTES) {
+    throw new LamellaError(
+      'LIMIT_EXCEEDED',
+      `a disk of ${size} bytes is too large for clusters of ${clusterSize} bytes`,
+      { hint: 'Use larger clusters.' },
+    );
+  }
+  return entries;
+}
+
+/** Clusters of the refcount structures that describe `others` clusters and themselves. */
+function countClusters(
+  others: number,
+  clusterSize: number,
+  refcountBits: number,
+): { readonly tableClusters: number; readonly blocks: number } {
+  const perBlock = (clusterSize * 8) / refcountBits;
+  let tableClusters = 1;
+  let blocks = 1;
+  for (;;) {
+    const nextBlocks = Math.ceil((others + tableClusters + blocks) / perBlock);
+    const nextTable = Math.ceil((nextBlocks * 8) / clusterSize);
+    if (nextBlocks <= blocks && nextTable <= tableClusters) {
+      break;
+    }
+    blocks = Math.max(blocks, nextBlocks);
+    tableClusters = Math.max(tableClusters, nextTable);
+  }
+  if (tableClusters * clusterSize > MAX_REFCOUNT_TABLE_BYTES) {
+    throw new LamellaError('LIMIT_EXCEEDED', 'the refcount table would pass 8 MiB', {
+      hint: 'Use larger clusters or narrower refcounts.',
+    });
+  }
+  return { tableClusters, blocks };
+}
+
+function incompatibleFeatures(options: Qcow2CreateOptions): FeatureBits {
+  const compression = COMPRESSION_TYPES.indexOf(options.compressionType) > 0;
+  return withFeature(
+    withFeature(NO_FEATURES, INCOMPATIBLE.compressionType, compression),
+    INCOMPATIBLE.extendedL2,
+    options.extendedL2,
+  );
+}
+
+/** The feature name table is only for messages: it is left out where the backing name needs its room. */
+function newExtensions(create: CreateOptions, options: Qcow2CreateOptions): HeaderExtension[] {
+  const encoder = new TextEncoder();
+  const format = create.backing?.format;
+  const needed: HeaderExtension[] =
+    format === undefined ? [] : [{ type: EXTENSION.backingFormat, data: encoder.encode(format) }];
+  const nameLength = encoder.encode(create.backing?.location ?? '').length;
+  const room = 2 ** options.clusterBits - nameLength;
+  if (options.version === 2) {
+    assertRoom(V2_LENGTH + extensionsLength(needed), room);
+    return needed;
+  }
+  assertRoom(V3_WRITTEN_LENGTH + extensionsLength(needed), room);
+  const names = { type: EXTENSION.featureNames, data: serialiseFeatureNames(KNOWN_FEATURES) };
+  const all = [...needed, names];
+  return V3_WRITTEN_LENGTH + extensionsLength(all) <= room ? all : needed;
+}
+
+function assertRoom(needed: number, room: number): void {
+  if (needed > room) {
+    throw new LamellaError(
+      'INVALID_ARGUMENT',
+      'the backing file name does not fit into the header',
+      {
+        hint: 'Use larger clusters or a shorter name.',
+      },
+    );
+  }
+}

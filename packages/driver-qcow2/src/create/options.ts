@@ -1,0 +1,124 @@
+import {
+  type CreateOptions,
+  isPowerOfTwo,
+  LamellaError,
+  type OptionSchema,
+  parseOptions,
+} from '@lamella/core';
+import { COMPRESSION_TYPES, type CompressionType, MAX_BACKING_NAME } from '../header/header.js';
+
+/** Options of new images, as qemu-img calls them. */
+export const CREATE_OPTIONS: OptionSchema = {
+  compat: {
+    type: 'string',
+    description: "Version of the format: '1.1' (version 3) or '0.10' (version 2)",
+    default: '1.1',
+    choices: ['1.1', '0.10', 'v3', 'v2'],
+  },
+  cluster_size: {
+    type: 'size',
+    description: 'Cluster size in bytes, a power of two from 512 to 2M',
+    default: 65536,
+  },
+  refcount_bits: {
+    type: 'number',
+    description: 'Width of a reference count in bits, a power of two from 1 to 64',
+    default: 16,
+  },
+  lazy_refcounts: {
+    type: 'boolean',
+    description: 'Allow reference counts to be updated late',
+    default: false,
+  },
+  extended_l2: {
+    type: 'boolean',
+    description: 'Allocate in 32nds of a cluster (extended L2 entries)',
+    default: false,
+  },
+  compression_type: {
+    type: 'string',
+    description: 'How compressed clusters are compressed',
+    default: 'zlib',
+    choices: COMPRESSION_TYPES,
+  },
+};
+
+/** Checked options of a new image. */
+export interface Qcow2CreateOptions {
+  readonly version: 2 | 3;
+  /** 9..21. */
+  readonly clusterBits: number;
+  /** 0..6. */
+  readonly refcountOrder: number;
+  readonly lazyRefcounts: boolean;
+  readonly extendedL2: boolean;
+  readonly compressionType: CompressionType;
+}
+
+/**
+ * Checks create options and how they go together.
+ *
+ * @throws LamellaError `INVALID_ARGUMENT`
+ */
+export function readCreateOptions(options: CreateOptions): Qcow2CreateOptions {
+  const values = parseOptions(CREATE_OPTIONS, options.options, 'creating a qcow2 image');
+  const clusterSize = Number(values.cluster_size);
+  const refcountBits = Number(values.refcount_bits);
+  const compressionType = COMPRESSION_TYPES.find((name) => name === values.compression_type);
+  const checked: Qcow2CreateOptions = {
+    version: values.compat === '0.10' || values.compat === 'v2' ? 2 : 3,
+    clusterBits: Math.log2(clusterSize),
+    refcountOrder: Math.log2(refcountBits),
+    lazyRefcounts: values.lazy_refcounts === true,
+    extendedL2: values.extended_l2 === true,
+    compressionType: compressionType ?? 'zlib',
+  };
+  if (!isPowerOfTwo(clusterSize) || clusterSize < 512 || clusterSize > 2 ** 21) {
+    refuse(`the cluster size cannot be ${clusterSize}`, 'Use a power of two from 512 to 2M.');
+  }
+  if (!isPowerOfTwo(refcountBits) || refcountBits > 64) {
+    refuse(`refcounts cannot have ${refcountBits} bits`, 'Use 1, 2, 4, 8, 16, 32 or 64.');
+  }
+  assertCombination(checked);
+  assertBacking(options);
+  return checked;
+}
+
+function assertCombination(options: Qcow2CreateOptions): void {
+  if (options.extendedL2 && options.clusterBits < 14) {
+    refuse('extended L2 entries need clusters of at least 16k', 'Raise cluster_size.');
+  }
+  if (options.version === 3) {
+    return;
+  }
+  const needsVersion3 = 'Use compat=1.1.';
+  if (options.refcountOrder !== 4) {
+    refuse('compat=0.10 has 16-bit refcounts only', needsVersion3);
+  }
+  if (options.lazyRefcounts) {
+    refuse('compat=0.10 has no lazy refcounts', needsVersion3);
+  }
+  if (options.extendedL2) {
+    refuse('compat=0.10 has no extended L2 entries', needsVersion3);
+  }
+  if (options.compressionType !== 'zlib') {
+    refuse('compat=0.10 has zlib compression only', needsVersion3);
+  }
+}
+
+function assertBacking({ backing }: CreateOptions): void {
+  if (backing === undefined) {
+    return;
+  }
+  const length = new TextEncoder().encode(backing.location).length;
+  if (length === 0 || length > MAX_BACKING_NAME) {
+    refuse(
+      `the backing file name has ${length} bytes`,
+      `It must have from 1 to ${MAX_BACKING_NAME}.`,
+    );
+  }
+}
+
+function refuse(problem: string, hint: string): never {
+  throw new LamellaError('INVALID_ARGUMENT', problem, { hint });
+}

@@ -1,0 +1,87 @@
+import {
+  type BlockDriver,
+  COMPRESSION_CODEC,
+  type CompressionCodec,
+  type CreateOptions,
+  type Image,
+  type OpenOptions,
+  type Storage,
+  viewOf,
+} from '@lamella/core';
+import { injectAll, injectable } from 'tsyringe';
+import { assertReadable, assertWritable, keptAutoclear } from './access.js';
+import { createImage } from './create/create.js';
+import { planLayout } from './create/layout.js';
+import { CREATE_OPTIONS } from './create/options.js';
+import { FIELD, type Header, MAGIC, V2_LENGTH } from './header/header.js';
+import { readHeader } from './header/parse.js';
+import { featuresPatch } from './header/serialise.js';
+import { validateTables } from './header/validate.js';
+import { Qcow2Image, readParts } from './image.js';
+import { WritableQcow2Image, writeParts } from './writable-image.js';
+
+/**
+ * The qcow2 format, versions 2 and 3, after the specification in QEMU's `docs/interop/qcow2.rst`.
+ * Register it under `BLOCK_DRIVER`.
+ */
+@injectable()
+export class Qcow2Driver implements BlockDriver {
+  readonly format = 'qcow2';
+  readonly createOptions = CREATE_OPTIONS;
+  readonly supportsBacking = true;
+  readonly #codecs: readonly CompressionCodec[];
+
+  /**
+   * @param codecs - for compressed clusters: `deflate` and `zstd`; without them, other clusters can be
+   * read all the same
+   */
+  constructor(@injectAll(COMPRESSION_CODEC, { isOptional: true }) codecs: CompressionCodec[]) {
+    this.#codecs = codecs;
+  }
+
+  probe(head: Uint8Array): number {
+    if (head.length < V2_LENGTH) {
+      return 0;
+    }
+    const view = viewOf(head);
+    if (view.getUint32(FIELD.magic) !== MAGIC) {
+      return 0;
+    }
+    return view.getUint32(FIELD.version) >= 2 ? 100 : 0;
+  }
+
+  async open(storage: Storage, options: OpenOptions): Promise<Image> {
+    const header = await readHeader(storage);
+    validateTables(header, storage.size, storage.location);
+    assertReadable(header, storage.location);
+    if (options.writable) {
+      assertWritable(header, storage.location);
+    }
+    const setup = { storage, header, cacheSize: options.cacheSize, codecs: this.#codecs };
+    const parts = await readParts(setup);
+    if (!options.writable) {
+      return new Qcow2Image(parts);
+    }
+    const writable = new WritableQcow2Image(await writeParts(parts));
+    await clearUnknownFeatures(storage, header);
+    return writable;
+  }
+
+  async create(storage: Storage, options: CreateOptions): Promise<void> {
+    await createImage(storage, options);
+  }
+
+  validateCreate(options: CreateOptions): void {
+    planLayout(options);
+  }
+}
+
+/** Data of autoclear features that this driver does not keep current count as stale from now on. */
+async function clearUnknownFeatures(storage: Storage, header: Header): Promise<void> {
+  const kept = keptAutoclear(header);
+  if (header.autoclear.high !== kept.high || header.autoclear.low !== kept.low) {
+    const patch = featuresPatch('autoclear', kept);
+    await storage.write(patch.bytes, patch.offset);
+    await storage.flush();
+  }
+}

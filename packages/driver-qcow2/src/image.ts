@@ -1,0 +1,108 @@
+import {
+  type Awaitable,
+  type CompressionCodec,
+  type Extent,
+  type Image,
+  type OptionValue,
+  type References,
+  type Storage,
+  TableCache,
+} from '@lamella/core';
+import { CompressedClusters } from './compression/compressed-clusters.js';
+import { Geometry } from './geometry.js';
+import { COMPATIBLE, hasFeature } from './header/features.js';
+import type { Header } from './header/header.js';
+import { L2Entries } from './mapping/l2-entries.js';
+import { Mapper } from './mapping/mapper.js';
+import { L1_FORMAT, PointerTable } from './tables/pointer-table.js';
+
+/** Memory for cached metadata when none is given, in bytes. */
+const DEFAULT_CACHE_SIZE = 32 * 1024 * 1024;
+/** Part of the cache that is for L2 tables; the rest is for refcount blocks. */
+const L2_SHARE = 0.75;
+
+/** How an image's parts are made. */
+export interface ImageSetup {
+  readonly storage: Storage;
+  readonly header: Header;
+  /** Most bytes of cached metadata. */
+  readonly cacheSize?: number | undefined;
+  readonly codecs: readonly CompressionCodec[];
+}
+
+/** The parts of an open image that reading needs; writing adds its own. */
+export interface ReadParts {
+  readonly storage: Storage;
+  readonly header: Header;
+  readonly geometry: Geometry;
+  readonly l1: PointerTable;
+  readonly l2Cache: TableCache;
+  readonly entries: L2Entries;
+  readonly compressed: CompressedClusters;
+  /** Most bytes for cached refcount blocks. */
+  readonly refcountCacheSize: number;
+}
+
+/**
+ * Reads the L1 table and makes the parts that reading needs.
+ *
+ * @throws LamellaError `IO_ERROR`
+ */
+export async function readParts(setup: ImageSetup): Promise<ReadParts> {
+  const { storage, header, codecs } = setup;
+  const geometry = new Geometry(header);
+  const cacheSize = setup.cacheSize ?? DEFAULT_CACHE_SIZE;
+  return {
+    storage,
+    header,
+    geometry,
+    l1: await PointerTable.read(storage, L1_FORMAT, {
+      offset: header.l1Offset,
+      length: header.l1Size,
+      clusterSize: geometry.clusterSize,
+    }),
+    l2Cache: new TableCache(storage, {
+      sliceSize: geometry.sliceSize,
+      maxBytes: cacheSize * L2_SHARE,
+    }),
+    entries: new L2Entries(geometry, storage.location),
+    compressed: new CompressedClusters({
+      storage,
+      clusterSize: geometry.clusterSize,
+      type: header.compressionType,
+      codecs,
+    }),
+    refcountCacheSize: cacheSize * (1 - L2_SHARE),
+  };
+}
+
+/** An image that is open for reading. */
+export class Qcow2Image implements Image {
+  readonly size: number;
+  readonly clusterSize: number;
+  readonly references: References;
+  readonly options: Readonly<Record<string, OptionValue>>;
+  readonly #mapper: Mapper;
+
+  constructor(parts: ReadParts) {
+    const { header, geometry } = parts;
+    this.size = header.size;
+    this.clusterSize = geometry.clusterSize;
+    this.references = { backing: header.backing };
+    this.options = {
+      compat: header.version === 3 ? '1.1' : '0.10',
+      cluster_size: geometry.clusterSize,
+      refcount_bits: geometry.refcountBits,
+      lazy_refcounts: hasFeature(header.compatible, COMPATIBLE.lazyRefcounts),
+      extended_l2: geometry.extended,
+      compression_type: header.compressionType,
+    };
+    this.#mapper = new Mapper({ ...parts, data: parts.storage });
+  }
+
+  map(offset: number, length: number): Awaitable<Extent> {
+    return this.#mapper.map(offset, length);
+  }
+
+  async close(): Promise<void> {}
+}

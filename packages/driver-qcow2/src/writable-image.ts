@@ -1,0 +1,136 @@
+import {
+  type Awaitable,
+  type ClearContext,
+  type Placement,
+  TableCache,
+  type ZeroContext,
+} from '@lamella/core';
+import { Qcow2Image, type ReadParts } from './image.js';
+import { L2Tables } from './mapping/l2-tables.js';
+import { Allocator } from './refcount/allocator.js';
+import { BlockMaker } from './refcount/block-maker.js';
+import { DropApplier } from './refcount/drop-applier.js';
+import { Drops } from './refcount/drops.js';
+import { Refcounts } from './refcount/refcounts.js';
+import { ReservedClusters } from './refcount/reserved-clusters.js';
+import { PointerTable, REFCOUNT_TABLE_FORMAT } from './tables/pointer-table.js';
+import { Clearer } from './write/clearer.js';
+import { EntryWriter } from './write/entry-writer.js';
+import { Flusher } from './write/flusher.js';
+import { ClusterPlacer, type Placer } from './write/placer.js';
+import { Pressure } from './write/pressure.js';
+import { SubclusterPlacer } from './write/subcluster-placer.js';
+
+/** The parts of an open image that writing needs. */
+export interface WriteParts extends ReadParts {
+  readonly refcounts: Refcounts;
+  readonly allocator: Allocator;
+  readonly drops: Drops;
+  readonly tables: L2Tables;
+  readonly writer: EntryWriter;
+  readonly flusher: Flusher;
+  readonly pressure: Pressure;
+}
+
+/**
+ * Reads the refcount table and makes the parts that writing needs.
+ *
+ * @throws LamellaError `IO_ERROR`
+ */
+export async function writeParts(parts: ReadParts): Promise<WriteParts> {
+  const { storage, geometry, header, l1 } = parts;
+  const refcounts = await readRefcounts(parts);
+  const drops = new Drops(geometry.clusterSize);
+  const reserved = new ReservedClusters();
+  const common = { storage, geometry, refcounts, reserved, drops };
+  const allocator = new Allocator({ ...common, blocks: new BlockMaker(common) });
+  const tables = new L2Tables({ storage, geometry, l1, cache: parts.l2Cache, allocator, drops });
+  const flusher = new Flusher({
+    storage,
+    clusterSize: 2 ** header.clusterBits,
+    l1,
+    tables,
+    refcounts,
+    drops,
+    dropApplier: new DropApplier({ ...common, allocator, compressed: parts.compressed }),
+  });
+  return {
+    ...parts,
+    refcounts,
+    allocator,
+    drops,
+    tables,
+    writer: new EntryWriter(tables, parts.entries, geometry, drops),
+    flusher,
+    pressure: new Pressure({ caches: [parts.l2Cache, refcounts.cache], drops, flusher }),
+  };
+}
+
+async function readRefcounts(parts: ReadParts): Promise<Refcounts> {
+  const { storage, geometry, header } = parts;
+  return new Refcounts({
+    storage,
+    geometry,
+    cache: new TableCache(storage, {
+      sliceSize: geometry.sliceSize,
+      maxBytes: parts.refcountCacheSize,
+    }),
+    table: await PointerTable.read(storage, REFCOUNT_TABLE_FORMAT, {
+      offset: header.refcountTableOffset,
+      length: (header.refcountTableClusters * geometry.clusterSize) / 8,
+      clusterSize: geometry.clusterSize,
+    }),
+  });
+}
+
+/** An image that is open for reading and writing. */
+export class WritableQcow2Image extends Qcow2Image {
+  readonly #parts: WriteParts;
+  readonly #placer: Placer;
+  readonly #clearer: Clearer;
+  #closed = false;
+
+  constructor(parts: WriteParts) {
+    super(parts);
+    this.#parts = parts;
+    const { writer, allocator, storage } = parts;
+    this.#placer = parts.geometry.extended
+      ? new SubclusterPlacer({ writer, allocator, data: storage })
+      : new ClusterPlacer({ writer, allocator, data: storage });
+    this.#clearer = new Clearer(writer, parts.pressure);
+  }
+
+  place(offset: number, length: number): Awaitable<Placement> {
+    return this.#parts.pressure.high
+      ? this.#placeAfterRelief(offset, length)
+      : this.#placer.place(offset, length);
+  }
+
+  async #placeAfterRelief(offset: number, length: number): Promise<Placement> {
+    await this.#parts.pressure.relieve();
+    return this.#placer.place(offset, length);
+  }
+
+  zero(offset: number, length: number, context: ZeroContext): Awaitable<number> {
+    return this.#clearer.clear(offset, length, context);
+  }
+
+  async discard(offset: number, length: number, context: ClearContext): Promise<void> {
+    await this.#clearer.clear(offset, length, { zeroBelow: context.zeroBelow, unmap: true });
+  }
+
+  flush(): Promise<void> {
+    return this.#parts.flusher.flush();
+  }
+
+  override async close(): Promise<void> {
+    if (this.#closed) {
+      return;
+    }
+    await this.#parts.flusher.flush();
+    if (this.#parts.flusher.lowered) {
+      await this.#parts.storage.flush();
+    }
+    this.#closed = true;
+  }
+}

@@ -1,0 +1,157 @@
+import type { Storage } from '@lamella/core';
+import { refcountTablePatch } from '../header/serialise.js';
+import type { L2Tables } from '../mapping/l2-tables.js';
+import type { DropApplier } from '../refcount/drop-applier.js';
+import type { Drop, Drops } from '../refcount/drops.js';
+import type { Refcounts } from '../refcount/refcounts.js';
+import { CacheSnapshot } from '../tables/cache-snapshot.js';
+import type { PointerTable, PointerTableSnapshot } from '../tables/pointer-table.js';
+
+/** What a {@link Flusher} writes. */
+export interface FlusherParts {
+  readonly storage: Storage;
+  /** Bytes. */
+  readonly clusterSize: number;
+  readonly l1: PointerTable;
+  readonly tables: L2Tables;
+  readonly refcounts: Refcounts;
+  readonly drops: Drops;
+  readonly dropApplier: DropApplier;
+}
+
+/** Everything that changed, as it is at one moment. */
+class Changes {
+  readonly refcountBlocks: CacheSnapshot;
+  readonly newTables: CacheSnapshot;
+  readonly oldTables: CacheSnapshot;
+  readonly l1: PointerTableSnapshot;
+  readonly refcountTable: PointerTable;
+  readonly refcountTableChanges: PointerTableSnapshot;
+  readonly madeTables: readonly number[];
+  readonly drops: readonly Drop[];
+
+  constructor({ l1, tables, refcounts, drops }: FlusherParts) {
+    this.refcountBlocks = new CacheSnapshot(refcounts.cache);
+    this.newTables = new CacheSnapshot(tables.cache, (offset) => tables.isUnreachable(offset));
+    this.oldTables = new CacheSnapshot(tables.cache);
+    this.l1 = l1.takeChanges();
+    this.refcountTable = refcounts.table;
+    this.refcountTableChanges = refcounts.table.takeChanges();
+    this.madeTables = tables.unreachable();
+    this.drops = drops.take();
+  }
+
+  restore(parts: FlusherParts): void {
+    this.refcountBlocks.restore();
+    this.newTables.restore();
+    this.oldTables.restore();
+    this.l1.restore();
+    this.refcountTableChanges.restore();
+    parts.drops.restore(this.drops);
+  }
+}
+
+/**
+ * Makes changes durable in the order of `docs/architecture.md` ("Order on disk"). One flush runs at a
+ * time; calls that arrive meanwhile share the next one.
+ */
+export class Flusher {
+  readonly #parts: FlusherParts;
+  #storedTable: PointerTable;
+  #running: Promise<void> | undefined;
+  #next: Promise<void> | undefined;
+  #lowered = false;
+
+  constructor(parts: FlusherParts) {
+    this.#parts = parts;
+    this.#storedTable = parts.refcounts.table;
+  }
+
+  /** Whether refcounts were lowered since the last time that the storage was flushed. */
+  get lowered(): boolean {
+    return this.#lowered;
+  }
+
+  /**
+   * Makes all that was changed before the call durable. After a failure everything that may not be
+   * durable counts as changed still.
+   *
+   * @throws LamellaError `IO_ERROR`, `NO_SPACE`, `CORRUPT`
+   */
+  flush(): Promise<void> {
+    if (this.#next === undefined) {
+      if (this.#running === undefined) {
+        return this.#start();
+      }
+      const start = () => this.#start();
+      this.#next = this.#running.then(start, start);
+    }
+    return this.#next;
+  }
+
+  #start(): Promise<void> {
+    this.#next = undefined;
+    const running = this.#run().finally(() => {
+      if (this.#running === running) {
+        this.#running = undefined;
+      }
+    });
+    this.#running = running;
+    return running;
+  }
+
+  async #run(): Promise<void> {
+    const changes = new Changes(this.#parts);
+    try {
+      await this.#writeRaised(changes);
+      await this.#writeMappings(changes);
+    } catch (error) {
+      changes.restore(this.#parts);
+      throw error;
+    }
+    this.#parts.tables.markReachable(changes.madeTables);
+    if (changes.drops.length > 0) {
+      this.#lowered = true;
+      await this.#parts.dropApplier.apply(changes.drops);
+      await this.#writeLowered();
+    }
+  }
+
+  /** Phase 2: what no mapping on disk refers to yet. */
+  async #writeRaised(changes: Changes): Promise<void> {
+    const { storage } = this.#parts;
+    await changes.refcountBlocks.write();
+    await changes.newTables.write();
+    if (!changes.refcountTableChanges.empty) {
+      await storage.flush();
+      await changes.refcountTableChanges.write();
+      if (changes.refcountTable !== this.#storedTable) {
+        await this.#pointHeaderTo(changes.refcountTable);
+      }
+    }
+    await storage.flush();
+    this.#storedTable = changes.refcountTable;
+    this.#lowered = false;
+  }
+
+  async #pointHeaderTo(table: PointerTable): Promise<void> {
+    const { storage, clusterSize } = this.#parts;
+    await storage.flush();
+    const patch = refcountTablePatch(table.offset, (table.length * 8) / clusterSize);
+    await storage.write(patch.bytes, patch.offset);
+  }
+
+  /** Phase 3: mappings. */
+  async #writeMappings(changes: Changes): Promise<void> {
+    if (!changes.oldTables.empty || !changes.l1.empty) {
+      await changes.oldTables.write();
+      await changes.l1.write();
+      await this.#parts.storage.flush();
+    }
+  }
+
+  /** Phase 4: lowered refcounts; the next flush makes them durable. */
+  async #writeLowered(): Promise<void> {
+    await new CacheSnapshot(this.#parts.refcounts.cache).write();
+  }
+}

@@ -1,0 +1,141 @@
+import type { Awaitable, CachedSlice, Placement, Storage } from '@lamella/core';
+import { isPromise } from '@lamella/core';
+import { type GuestPosition, locate } from '../mapping/guest-position.js';
+import { COPIED, hostOffset, KIND } from '../mapping/l2-entry.js';
+import type { AllocatedRun, Allocator } from '../refcount/allocator.js';
+import { FilledClusters, NewClusters } from './allocations.js';
+import type { EntryWriter } from './entry-writer.js';
+
+/** What a placer works on. */
+export interface PlacerParts {
+  readonly writer: EntryWriter;
+  readonly allocator: Allocator;
+  /** Where guest clusters are. */
+  readonly data: Storage;
+}
+
+/** Decides where writes go. */
+export interface Placer {
+  /**
+   * Where the first bytes of a write go; a plain value if all metadata is cached.
+   *
+   * @throws LamellaError `CORRUPT`, `NO_SPACE`, `LIMIT_EXCEEDED`, `IO_ERROR`
+   */
+  place(offset: number, length: number): Awaitable<Placement>;
+}
+
+/** Decides where writes go in images with standard L2 entries. */
+export class ClusterPlacer implements Placer {
+  readonly #writer: EntryWriter;
+  readonly #allocator: Allocator;
+  readonly #data: Storage;
+  readonly #clusterSize: number;
+  readonly #sliceEntries: number;
+
+  constructor(parts: PlacerParts) {
+    this.#writer = parts.writer;
+    this.#allocator = parts.allocator;
+    this.#data = parts.data;
+    this.#clusterSize = parts.writer.geometry.clusterSize;
+    this.#sliceEntries = parts.writer.geometry.sliceEntries;
+  }
+
+  place(offset: number, length: number): Awaitable<Placement> {
+    const at = locate(this.#writer.geometry, offset);
+    const reach = Math.ceil((at.inCluster + length) / this.#clusterSize);
+    const most = Math.min(reach, this.#sliceEntries - at.entry);
+    if (this.#writer.tables.offset(at.l1Index) === 0) {
+      return this.#allocate(at, length, most);
+    }
+    const slice = this.#writer.tables.cached(at.l1Index, at.sliceIndex);
+    return slice === undefined
+      ? this.#placeSlowly(at, offset, length)
+      : this.#placeIn(slice, at, length, most);
+  }
+
+  async #placeSlowly(at: GuestPosition, offset: number, length: number): Promise<Placement> {
+    await this.#writer.tables.load(at.l1Index, at.sliceIndex);
+    return this.place(offset, length);
+  }
+
+  #placeIn(
+    slice: CachedSlice,
+    at: GuestPosition,
+    length: number,
+    most: number,
+  ): Awaitable<Placement> {
+    const treatment = this.#treatment(slice, at, at.entry);
+    if (treatment === 'allocate') {
+      let count = 1;
+      while (count < most && this.#treatment(slice, at, at.entry + count) === treatment) {
+        count += 1;
+      }
+      return this.#allocate(at, length, count);
+    }
+    const host = this.#host(slice, at.entry);
+    let count = 1;
+    while (
+      count < most &&
+      this.#host(slice, at.entry + count) === host + count * this.#clusterSize &&
+      this.#treatment(slice, at, at.entry + count) === treatment
+    ) {
+      count += 1;
+    }
+    const bytes = Math.min(length, count * this.#clusterSize - at.inCluster);
+    const offset = host + at.inCluster;
+    if (treatment === 'in-place') {
+      return { kind: 'in-place', length: bytes, storage: this.#data, offset };
+    }
+    const range = this.#range(at, bytes, count, { offset: host, count, fresh: false });
+    return new FilledClusters(this.#writer, { ...at, count }, range);
+  }
+
+  #host(slice: CachedSlice, index: number): number {
+    const { entries } = this.#writer;
+    return hostOffset(entries.high(slice, index), entries.low(slice, index));
+  }
+
+  #treatment(
+    slice: CachedSlice,
+    at: GuestPosition,
+    index: number,
+  ): 'allocate' | 'in-place' | 'fill' {
+    const { entries, tables } = this.#writer;
+    const kind = entries.kind(slice, index);
+    if (kind === KIND.invalid) {
+      throw entries.invalid(slice, index);
+    }
+    const owned = tables.isOwned(at.l1Index) && (entries.high(slice, index) & COPIED) !== 0;
+    if (owned && (kind === KIND.data || kind === KIND.preallocated)) {
+      if (this.#host(slice, index) >= this.#data.size && kind === KIND.data) {
+        throw entries.outside(slice, index);
+      }
+      return kind === KIND.data ? 'in-place' : 'fill';
+    }
+    return 'allocate';
+  }
+
+  #allocate(at: GuestPosition, length: number, count: number): Awaitable<Placement> {
+    const run = this.#allocator.allocate(count);
+    return isPromise(run)
+      ? run.then((allocated) => this.#newClusters(at, length, allocated))
+      : this.#newClusters(at, length, run);
+  }
+
+  #newClusters(at: GuestPosition, length: number, run: AllocatedRun): Placement {
+    const bytes = Math.min(length, run.count * this.#clusterSize - at.inCluster);
+    const range = this.#range(at, bytes, run.count, run);
+    return new NewClusters(this.#writer, { ...at, count: run.count }, range, run.offset);
+  }
+
+  #range(at: GuestPosition, length: number, count: number, run: AllocatedRun) {
+    return {
+      storage: this.#data,
+      offset: run.offset + at.inCluster,
+      length,
+      copyBefore: at.inCluster,
+      copyAfter: count * this.#clusterSize - at.inCluster - length,
+      fresh: run.fresh,
+    };
+  }
+}
