@@ -1,6 +1,7 @@
 import { type Awaitable, isPromise } from '../bytes/index.js';
 import type { Extent } from '../driver/index.js';
 import type { Storage } from '../storage/index.js';
+import { readCiphered } from './cipher-io.js';
 import { type LayerStack, missingBackingError } from './layers.js';
 import { Pending } from './pending.js';
 
@@ -49,7 +50,9 @@ export class Reader {
   #readExtent(depth: number, extent: Extent, buffer: Uint8Array, offset: number): Awaitable<void> {
     switch (extent.kind) {
       case 'data':
-        return extent.storage.read(buffer, extent.offset);
+        return extent.cipher === undefined
+          ? extent.storage.read(buffer, extent.offset)
+          : readCiphered(extent, extent.cipher, buffer);
       case 'zero':
         buffer.fill(0);
         return undefined;
@@ -104,7 +107,7 @@ export class Reader {
       if (extent === undefined) {
         return;
       }
-      if (extent.kind === 'data') {
+      if (extent.kind === 'data' && extent.cipher === undefined) {
         if (
           run !== undefined &&
           run.storage === extent.storage &&

@@ -13,8 +13,8 @@ export class Request {
 
   /** @internal Made by {@link RequestTracker.begin}. */
   constructor(
-    readonly start: number,
-    readonly end: number,
+    public start: number,
+    public end: number,
     public mode: RequestMode,
   ) {}
 
@@ -87,6 +87,18 @@ export class RequestTracker {
       this.#exclusive -= 1;
       request.notify();
     }
+  }
+
+  /**
+   * Leaves what is outside these bytes to later requests from now on.
+   *
+   * @param start - not below the request's own
+   * @param end - not above the request's own
+   */
+  narrow(request: Request, start: number, end: number): void {
+    request.start = start;
+    request.end = end;
+    request.notify();
   }
 
   /** The request is over, well or badly. */
