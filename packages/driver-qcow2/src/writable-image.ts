@@ -1,10 +1,14 @@
 import {
   type Awaitable,
   type ClearContext,
+  type OptionValues,
   type Placement,
+  parseOptions,
   TableCache,
   type ZeroContext,
 } from '@lamella/core';
+import { AMEND_KEY_OPTIONS } from './encryption/luks/amend.js';
+import { unsupported } from './errors.js';
 import { Qcow2Image, type ReadParts } from './image.js';
 import { L2Tables } from './mapping/l2-tables.js';
 import { Allocator } from './refcount/allocator.js';
@@ -101,9 +105,11 @@ export class WritableQcow2Image extends Qcow2Image {
   }
 
   place(offset: number, length: number): Awaitable<Placement> {
-    return this.#parts.pressure.high
+    const placement = this.#parts.pressure.high
       ? this.#placeAfterRelief(offset, length)
       : this.#placer.place(offset, length);
+    const { encryption } = this.#parts;
+    return encryption === undefined ? placement : encryption.place(placement, offset);
   }
 
   async #placeAfterRelief(offset: number, length: number): Promise<Placement> {
@@ -119,6 +125,19 @@ export class WritableQcow2Image extends Qcow2Image {
     await this.#clearer.clear(offset, length, { zeroBelow: context.zeroBelow, unmap: true });
   }
 
+  async amend(options: OptionValues): Promise<void> {
+    const { encryption, storage } = this.#parts;
+    const values = parseOptions(AMEND_KEY_OPTIONS, options, 'amending a qcow2 image');
+    if (encryption === undefined) {
+      throw unsupported(
+        storage.location,
+        'the image is not encrypted',
+        'It has no keys to change.',
+      );
+    }
+    await encryption.amend(values, storage);
+  }
+
   flush(): Promise<void> {
     return this.#parts.flusher.flush();
   }
@@ -132,5 +151,6 @@ export class WritableQcow2Image extends Qcow2Image {
       await this.#parts.storage.flush();
     }
     this.#closed = true;
+    await super.close();
   }
 }
