@@ -27,7 +27,7 @@ export class NodeAes implements AesCipher {
         hint: 'It has 16, 24 or 32.',
       });
     }
-    this.#key = key.slice();
+    this.#key = Uint8Array.from(key);
     this.#name = `aes-${key.length * 8}`;
   }
 
@@ -51,7 +51,8 @@ export class NodeAes implements AesCipher {
     this.#chain ??= createCipheriv(`${this.#name}-cbc`, this.#key, this.#last).setAutoPadding(
       false,
     );
-    const mixed = input.slice();
+    // Not slice(): that of a Buffer shares memory.
+    const mixed = Uint8Array.from(input);
     for (let i = 0; i < AES_BLOCK; i += 1) {
       mixed[i] = (mixed[i] ?? 0) ^ (iv[i] ?? 0) ^ (this.#last[i] ?? 0);
     }

@@ -27,7 +27,7 @@ export class NodeCrypto implements CryptoPlatform {
     for (const piece of pieces) {
       digest.update(piece);
     }
-    return digest.digest();
+    return plain(digest.digest());
   }
 
   async pbkdf2(
@@ -38,11 +38,11 @@ export class NodeCrypto implements CryptoPlatform {
     length: number,
   ): Promise<Uint8Array> {
     this.#assertKnown(hash);
-    return derive(secret, salt, iterations, length, hash);
+    return plain(await derive(secret, salt, iterations, length, hash));
   }
 
   randomBytes(length: number): Uint8Array {
-    return randomBytes(length);
+    return plain(randomBytes(length));
   }
 
   equal(left: Uint8Array, right: Uint8Array): boolean {
@@ -56,4 +56,9 @@ export class NodeCrypto implements CryptoPlatform {
       });
     }
   }
+}
+
+/** The same memory as a plain array, whose methods do what portable code expects of them. */
+function plain(buffer: Buffer): Uint8Array {
+  return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
 }
