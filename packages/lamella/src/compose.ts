@@ -6,6 +6,7 @@ import {
   type Layer,
   type OpenChain,
   type OptionValues,
+  type Passphrase,
 } from '@lamella/core';
 import type { ImageCreator } from './image-creator.js';
 
@@ -21,9 +22,14 @@ export interface ComposePart {
   readonly size?: number | undefined;
   /** Create options of an image to be made. */
   readonly options?: OptionValues | undefined;
+  /** Passphrase of an encrypted image. */
+  readonly passphrase?: Passphrase | undefined;
 }
 
-type Options = Pick<ChainOptions, 'references' | 'maxDepth' | 'cacheSize' | 'writable'>;
+type Options = Pick<
+  ChainOptions,
+  'references' | 'maxDepth' | 'cacheSize' | 'writable' | 'passphrases'
+>;
 
 /**
  * Opens the parts of a chain, from the bottom up so that a new top layer can take its size from below.
@@ -81,6 +87,8 @@ async function openPart(
     writable: options.writable,
     cacheSize: options.cacheSize,
     maxDepth: options.maxDepth,
+    passphrase: part.passphrase,
+    passphrases: options.passphrases,
     references: followReferences ? options.references : 'deny',
   });
   return followReferences ? chain : { layers: chain.layers, missing: undefined };
@@ -100,6 +108,7 @@ async function makePart(
     format: part.format,
     size: part.size ?? below?.image.size,
     options: part.options,
+    passphrase: part.passphrase,
   });
 }
 

@@ -6,6 +6,8 @@ import {
   DriverRegistry,
   LamellaError,
   type OptionValues,
+  type Passphrase,
+  type PassphraseSource,
   parseOptions,
   type Reference,
   type Storage,
@@ -26,6 +28,10 @@ export interface CreateImageOptions {
   readonly backing?: string | Reference | undefined;
   /** Options of the format under qemu-img's names: `{ cluster_size: '2M', compat: '0.10' }`. */
   readonly options?: OptionValues | undefined;
+  /** Passphrase of an image to be encrypted, by the options of its format. */
+  readonly passphrase?: Passphrase | undefined;
+  /** Asked for the passphrase of encrypted backing files, which are opened for their size. */
+  readonly passphrases?: PassphraseSource | undefined;
   /** Replace an existing file. False by default: an existing file is an error. */
   readonly overwrite?: boolean | undefined;
 }
@@ -120,6 +126,7 @@ export class ImageCreator {
     const request: CreateOptions = {
       size,
       backing,
+      passphrase: options.passphrase,
       options: parseOptions(
         driver.createOptions ?? {},
         options.options ?? {},
@@ -148,7 +155,10 @@ export class ImageCreator {
     const resolved = named.location.startsWith('json:')
       ? named.location
       : this.#storages.resolve(named.location).driver.resolve(named.location, location);
-    const { layers } = await this.#resolver.open(resolved, { format: named.format });
+    const { layers } = await this.#resolver.open(resolved, {
+      format: named.format,
+      passphrases: options.passphrases,
+    });
     const [{ format, image }] = layers;
     const size = image.size;
     await closeLayers(layers);

@@ -10,6 +10,7 @@ import { isLamellaError, LamellaError } from '../errors/index.js';
 import { LOGGER, type Logger, silentLogger } from '../platform/index.js';
 import { type Storage, StorageRegistry } from '../storage/index.js';
 import { closeLayers, type Layer } from './layer.js';
+import { openUnlocked, type Passphrase, type PassphraseSource } from './passphrases.js';
 import { type ImageName, parseImageName } from './reference-name.js';
 import { admitReference, type ReferencePolicy } from './reference-policy.js';
 
@@ -30,6 +31,10 @@ export interface ChainOptions {
   readonly cacheSize?: number | undefined;
   /** Options of the top image's driver. */
   readonly options?: OptionValues | undefined;
+  /** Passphrase of the top image, if it is encrypted. */
+  readonly passphrase?: Passphrase | undefined;
+  /** Asked for the passphrase of each encrypted image that has none yet: backing files, above all. */
+  readonly passphrases?: PassphraseSource | undefined;
 }
 
 /** A chain that was opened: at least one layer, top first. */
@@ -38,6 +43,18 @@ export interface OpenChain {
   readonly layers: [Layer, ...Layer[]];
   /** The backing file that the last layer names and that was left out. */
   readonly missing: MissingBacking | undefined;
+}
+
+/** How one layer is opened. */
+export interface LayerOptions {
+  /** Whether writes will be made. */
+  readonly writable: boolean;
+  /** Most bytes of cached metadata; 32 MiB by default. */
+  readonly cacheSize?: number | undefined;
+  /** Passphrase, if the image is encrypted. */
+  readonly passphrase?: Passphrase | undefined;
+  /** Asked when the image is encrypted and has no passphrase. */
+  readonly passphrases?: PassphraseSource | undefined;
 }
 
 /** Opens an image and, layer by layer, what it refers to. */
@@ -68,7 +85,12 @@ export class ChainResolver {
     const name = parseImageName(location, location);
     const top = await this.openLayer(
       { ...name, format: options.format ?? name.format, options: options.options ?? name.options },
-      { writable: options.writable ?? false, cacheSize: options.cacheSize },
+      {
+        writable: options.writable ?? false,
+        cacheSize: options.cacheSize,
+        passphrase: options.passphrase,
+        passphrases: options.passphrases,
+      },
     );
     const layers: [Layer, ...Layer[]] = [top];
     try {
@@ -85,10 +107,7 @@ export class ChainResolver {
    *
    * @throws LamellaError `UNKNOWN_SCHEME`, `UNKNOWN_FORMAT`, and what storage and driver throw
    */
-  async openLayer(
-    name: ImageName,
-    options: { readonly writable: boolean; readonly cacheSize?: number | undefined },
-  ): Promise<Layer> {
+  async openLayer(name: ImageName, options: LayerOptions): Promise<Layer> {
     const { driver: storageDriver, location } = this.#storages.resolve(name.location);
     const storage = await storageDriver.open(location, { writable: options.writable });
     return this.openIn(storage, name, options);
@@ -102,14 +121,17 @@ export class ChainResolver {
   async openIn(
     storage: Storage,
     name: Pick<ImageName, 'format' | 'options'>,
-    options: { readonly writable: boolean; readonly cacheSize?: number | undefined },
+    options: LayerOptions,
   ): Promise<Layer> {
     try {
       const driver =
         name.format === undefined
           ? this.#drivers.probe(await readHead(storage), storage.location)
           : this.#drivers.get(name.format);
-      const image = await driver.open(storage, { ...options, options: name.options });
+      const { writable, cacheSize, passphrase, passphrases } = options;
+      const image = await openUnlocked(storage, passphrases, passphrase, (key) =>
+        driver.open(storage, { writable, cacheSize, passphrase: key, options: name.options }),
+      );
       return { format: driver.format, storage, image, writable: options.writable };
     } catch (error) {
       await storage.close().catch(() => undefined);
@@ -185,7 +207,7 @@ export class ChainResolver {
       }
       const layer = await this.openLayer(
         { location: admitted, format, options: name.options },
-        { writable: false, cacheSize: options.cacheSize },
+        { writable: false, cacheSize: options.cacheSize, passphrases: options.passphrases },
       );
       if (format === undefined) {
         this.#logger.warn(
