@@ -18,7 +18,7 @@ import { CREATE_OPTIONS } from './create/options.js';
 import { AMEND_KEY_OPTIONS } from './encryption/luks/amend.js';
 import { openEncryption } from './encryption/open.js';
 import { ENCRYPTION_OPEN_OPTIONS } from './encryption/options.js';
-import { FIELD, type Header, MAGIC, V2_LENGTH } from './header/header.js';
+import { FIELD, type Header, MAGIC } from './header/header.js';
 import { readHeader } from './header/parse.js';
 import { featuresPatch } from './header/serialise.js';
 import { validateTables } from './header/validate.js';
@@ -52,15 +52,9 @@ export class Qcow2Driver implements BlockDriver {
     this.#crypto = crypto;
   }
 
+  /** The magic alone decides: a cut or unknown header is to be refused, not taken for a raw disk. */
   probe(head: Uint8Array): number {
-    if (head.length < V2_LENGTH) {
-      return 0;
-    }
-    const view = viewOf(head);
-    if (view.getUint32(FIELD.magic) !== MAGIC) {
-      return 0;
-    }
-    return view.getUint32(FIELD.version) >= 2 ? 100 : 0;
+    return head.length >= 4 && viewOf(head).getUint32(FIELD.magic) === MAGIC ? 100 : 0;
   }
 
   async open(storage: Storage, options: OpenOptions): Promise<Image> {
@@ -82,6 +76,7 @@ export class Qcow2Driver implements BlockDriver {
       return new Qcow2Image(parts);
     }
     const writable = new WritableQcow2Image(await writeParts(parts));
+    await options.beforeWriting?.(writable.references);
     await clearUnknownFeatures(storage, header);
     return writable;
   }

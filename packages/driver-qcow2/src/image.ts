@@ -3,6 +3,7 @@ import {
   type CompressionCodec,
   type Extent,
   type Image,
+  MIN_CACHED_SLICES,
   type OptionValue,
   type References,
   type Storage,
@@ -55,6 +56,7 @@ export async function readParts(setup: ImageSetup): Promise<ReadParts> {
   const { storage, header, codecs } = setup;
   const geometry = new Geometry(header);
   const cacheSize = setup.cacheSize ?? DEFAULT_CACHE_SIZE;
+  const atLeast = MIN_CACHED_SLICES * geometry.sliceSize;
   return {
     storage,
     header,
@@ -66,7 +68,7 @@ export async function readParts(setup: ImageSetup): Promise<ReadParts> {
     }),
     l2Cache: new TableCache(storage, {
       sliceSize: geometry.sliceSize,
-      maxBytes: cacheSize * L2_SHARE,
+      maxBytes: Math.max(atLeast, cacheSize * L2_SHARE),
     }),
     entries: new L2Entries(geometry, storage.location),
     compressed: new CompressedClusters({
@@ -76,7 +78,7 @@ export async function readParts(setup: ImageSetup): Promise<ReadParts> {
       codecs,
     }),
     encryption: setup.encryption,
-    refcountCacheSize: cacheSize * (1 - L2_SHARE),
+    refcountCacheSize: Math.max(atLeast, cacheSize * (1 - L2_SHARE)),
   };
 }
 

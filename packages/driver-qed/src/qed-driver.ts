@@ -5,6 +5,7 @@ import {
   LamellaError,
   LOGGER,
   type Logger,
+  MIN_CACHED_SLICES,
   type OpenOptions,
   type Storage,
   silentLogger,
@@ -13,13 +14,14 @@ import { inject, injectable } from 'tsyringe';
 import type { AllocatorState } from './allocator.js';
 import { type CheckResult, checkImage } from './check.js';
 import { CREATE_OPTIONS, createImage, planCreate } from './create.js';
+import { SLICE_SIZE } from './geometry.js';
 import { encodeField, FEATURE, FIELD, hasMagic, type QedHeader, readHeader } from './header.js';
 import { QedImage } from './qed-image.js';
 
 /** Bytes of metadata that are cached unless the caller says otherwise. */
 const DEFAULT_CACHE_SIZE = 32 * 1024 * 1024;
-/** Least of it: fewer slices than requests under way would push each other out. */
-const MIN_CACHE_SIZE = 256 * 1024;
+/** Least of it. */
+const MIN_CACHE_SIZE = MIN_CACHED_SLICES * SLICE_SIZE;
 
 /**
  * QEMU's enhanced disk format: two levels of tables and an append pointer, written to the
@@ -53,15 +55,19 @@ export class QedDriver implements BlockDriver {
   async open(storage: Storage, options: OpenOptions): Promise<QedImage> {
     const header = await readHeader(storage);
     const { writable } = options;
+    const unclean = (header.features & FEATURE.needCheck) !== 0;
+    const found = writable && unclean ? await findDamage(storage, header) : undefined;
+    if (writable) {
+      await options.beforeWriting?.({ backing: header.backing });
+    }
     if (writable && header.hasAutoclear) {
       await storage.write(encodeField(0), FIELD.autoclearFeatures);
       await storage.flush();
     }
-    const unclean = (header.features & FEATURE.needCheck) !== 0;
     const allocation =
-      writable && unclean
-        ? await this.#repair(storage, header)
-        : { end: alignDown(storage.size, header.geometry.clusterSize), free: [] };
+      found === undefined
+        ? { end: alignDown(storage.size, header.geometry.clusterSize), free: [] }
+        : await this.#repair(storage, header, found);
     const cacheSize = Math.max(MIN_CACHE_SIZE, options.cacheSize ?? DEFAULT_CACHE_SIZE);
     return new QedImage({ storage, header, writable, cacheSize, allocation });
   }
@@ -83,11 +89,11 @@ export class QedDriver implements BlockDriver {
     return createImage(storage, options);
   }
 
-  async #repair(storage: Storage, { geometry }: QedHeader): Promise<AllocatorState> {
-    const found = await checkImage(storage, geometry, { repair: false });
-    if (found.corruptions > found.repairable) {
-      throw unrepairable(storage.location, found);
-    }
+  async #repair(
+    storage: Storage,
+    { geometry }: QedHeader,
+    found: CheckResult,
+  ): Promise<AllocatorState> {
     if (found.corruptions === 0) {
       // Nothing refers to what lies behind: space of writes that were never finished.
       return { end: found.end, free: found.leakedRuns };
@@ -100,6 +106,15 @@ export class QedDriver implements BlockDriver {
     // What a cleared table referred to may still be of use to somebody: nothing is cut off or reused.
     return { end: alignDown(storage.size, geometry.clusterSize), free: [] };
   }
+}
+
+/** @throws LamellaError `CORRUPT` when not all of it can be repaired */
+async function findDamage(storage: Storage, { geometry }: QedHeader): Promise<CheckResult> {
+  const found = await checkImage(storage, geometry, { repair: false });
+  if (found.corruptions > found.repairable) {
+    throw unrepairable(storage.location, found);
+  }
+  return found;
 }
 
 function unrepairable(location: string, { corruptions, repairable }: CheckResult): LamellaError {

@@ -62,16 +62,34 @@ export async function composeLayers(
       missing = bottom ? lower.missing : missing;
       opened.unshift(...lower.layers);
     }
-    if (top.create === true) {
-      await makePart(top, opened[0], creator);
-    }
-    const upper = await openPart(top, opened.length === 0, { ...options, writable }, resolver);
+    checkDistinct(opened);
     const below = [...opened];
+    const upper = await openTop(top, opened, { ...options, writable }, resolver, creator);
     opened.unshift(...upper.layers);
     checkDistinct(opened);
     return { layers: [...upper.layers, ...below], missing: missing ?? upper.missing };
   } catch (error) {
     await closeLayers(opened).catch(() => undefined);
+    throw error;
+  }
+}
+
+async function openTop(
+  top: ComposePart,
+  below: readonly Layer[],
+  options: Options,
+  resolver: ChainResolver,
+  creator: ImageCreator,
+): Promise<OpenChain> {
+  if (top.create === true) {
+    await makePart(top, below[0], creator);
+  }
+  try {
+    return await openPart(top, below.length === 0, options, resolver);
+  } catch (error) {
+    if (top.create === true) {
+      await creator.remove(top.location).catch(() => undefined);
+    }
     throw error;
   }
 }

@@ -5,12 +5,15 @@ import {
   closeLayers,
   DriverRegistry,
   LamellaError,
+  type Layer,
   type OptionValues,
   type Passphrase,
   type PassphraseSource,
   parseOptions,
   type Reference,
+  type ReferencePolicy,
   type Storage,
+  type StorageName,
   StorageRegistry,
 } from '@lamella/core';
 import { inject, injectable } from 'tsyringe';
@@ -32,6 +35,8 @@ export interface CreateImageOptions {
   readonly passphrase?: Passphrase | undefined;
   /** Asked for the passphrase of encrypted backing files, which are opened for their size. */
   readonly passphrases?: PassphraseSource | undefined;
+  /** Which files the backing file may name in turn; `'follow'` by default. */
+  readonly references?: ReferencePolicy | undefined;
   /** Replace an existing file. False by default: an existing file is an error. */
   readonly overwrite?: boolean | undefined;
 }
@@ -59,7 +64,7 @@ export class ImageCreator {
    * @throws LamellaError as `Lamella.create`
    */
   async create(location: string, options: CreateImageOptions): Promise<void> {
-    const driver = this.#creatable(options.format);
+    const driver = this.#creatable(options.format, location);
     const target = this.#storages.resolve(location);
     const { create: createStorage } = target.driver;
     if (createStorage === undefined) {
@@ -71,7 +76,7 @@ export class ImageCreator {
         },
       );
     }
-    const backing = await this.#backing(location, options, driver);
+    const backing = await this.#backing(target, options, driver);
     const request = this.#request(driver, options, backing.reference, backing.size);
     const storage = await createStorage.call(target.driver, target.location, {
       overwrite: options.overwrite ?? false,
@@ -86,6 +91,12 @@ export class ImageCreator {
     }
   }
 
+  /** Removes an image that was made and is not wanted after all. */
+  async remove(location: string): Promise<void> {
+    const target = this.#storages.resolve(location);
+    await target.driver.remove?.(target.location);
+  }
+
   /**
    * Makes an image in a storage that is open already.
    *
@@ -97,14 +108,16 @@ export class ImageCreator {
     size: number,
     options: OptionValues = {},
   ): Promise<void> {
-    const driver = this.#creatable(format);
+    const driver = this.#creatable(format, storage.location);
     await driver.create?.(storage, this.#request(driver, { format, options }, undefined, size));
   }
 
-  #creatable(format: string): BlockDriver {
-    const driver = this.#drivers.get(format);
+  #creatable(format: string, location: string): BlockDriver {
+    const driver = this.#drivers.get(format, location);
     if (driver.create === undefined) {
-      throw new LamellaError('UNSUPPORTED', `the '${format}' driver can't make images`);
+      throw new LamellaError('UNSUPPORTED', `the '${format}' driver can't make images`, {
+        location,
+      });
     }
     return driver;
   }
@@ -138,7 +151,7 @@ export class ImageCreator {
   }
 
   async #backing(
-    location: string,
+    target: StorageName,
     options: CreateImageOptions,
     driver: BlockDriver,
   ): Promise<{ readonly reference?: Reference; readonly size?: number }> {
@@ -147,21 +160,43 @@ export class ImageCreator {
     }
     if (driver.supportsBacking !== true) {
       throw new LamellaError('UNSUPPORTED', `${driver.format} images can't have a backing file`, {
-        location,
+        location: target.location,
       });
     }
     const named: Reference =
       typeof options.backing === 'string' ? { location: options.backing } : options.backing;
-    const resolved = named.location.startsWith('json:')
-      ? named.location
-      : this.#storages.resolve(named.location).driver.resolve(named.location, location);
-    const { layers } = await this.#resolver.open(resolved, {
-      format: named.format,
+    const { location, format: given } = this.#resolver.resolveReference(named, target.location);
+    const { layers } = await this.#resolver.open(location, {
+      format: given,
+      references: options.references,
       passphrases: options.passphrases,
     });
-    const [{ format, image }] = layers;
-    const size = image.size;
-    await closeLayers(layers);
-    return { reference: { location: named.location, format: named.format ?? format }, size };
+    try {
+      await this.#assertNotPartOf(layers, target);
+      const [{ format, image }] = layers;
+      return {
+        reference: { location: named.location, format: named.format ?? format },
+        size: image.size,
+      };
+    } finally {
+      await closeLayers(layers);
+    }
+  }
+
+  /** Overwriting an image of the backing chain would destroy what the new image is to build on. */
+  async #assertNotPartOf(layers: readonly Layer[], target: StorageName): Promise<void> {
+    const existing = await target.driver
+      .open(target.location, { writable: false })
+      .catch(() => undefined);
+    if (existing === undefined) {
+      return;
+    }
+    await existing.close();
+    if (layers.some(({ storage }) => storage.identity === existing.identity)) {
+      throw new LamellaError('CHAIN_LOOP', 'the new image would overwrite its own backing chain', {
+        location: target.location,
+        hint: 'Give the new image another name.',
+      });
+    }
   }
 }

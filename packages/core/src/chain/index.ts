@@ -8,7 +8,7 @@ export {
   type ChainOptions,
   ChainResolver,
   DEFAULT_MAX_DEPTH,
-  type LayerOptions,
   type OpenChain,
+  type OpenLayerOptions,
 } from './resolver.js';
 export type { StreamOptions } from './streams.js';

@@ -35,7 +35,7 @@ export function describeLayer({ format, storage, image, writable }: Layer): Laye
     format,
     location: storage.location,
     size: image.size,
-    writable,
+    writable: writable && image.place !== undefined,
     options: image.options,
     references: image.references,
   };

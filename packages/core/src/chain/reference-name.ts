@@ -12,6 +12,8 @@ export interface ImageName {
 }
 
 const JSON_PREFIX = 'json:';
+/** A file name is a path, whatever it looks like. */
+const LOOKS_LIKE_SCHEME = /^[a-z][a-z0-9+.-]+:/i;
 /** Longest `json:` name taken; an image's header holds at most 1023 bytes. */
 const MAX_JSON = 64 * 1024;
 /** Keys that say nothing Lamella acts upon and that change no content. */
@@ -54,7 +56,7 @@ function parseJsonName(text: string, namedBy: string): ImageName {
     options[key] = value;
   }
   return {
-    location: `file:${filename}`,
+    location: LOOKS_LIKE_SCHEME.test(filename) ? `./${filename}` : filename,
     format: driver === 'file' ? 'raw' : driver,
     options: Object.keys(options).length === 0 ? undefined : options,
   };

@@ -63,13 +63,30 @@ export async function admitReference(
   if (target.driver.scheme !== 'file') {
     throw denied(request, 'it is not a file');
   }
-  const real = await target.driver.realLocation(target.location);
+  const real = await realTarget(policy.within, request, target);
   for (const directory of policy.within) {
     if (isInside(real, await target.driver.realLocation(directory))) {
       return real;
     }
   }
   throw denied(request, `it is outside ${policy.within.join(', ') || 'every allowed directory'}`);
+}
+
+/** The real path; a missing file is only called missing where the image was allowed to look. */
+async function realTarget(
+  within: readonly string[],
+  request: ReferenceRequest,
+  { driver, location }: StorageName,
+): Promise<string> {
+  try {
+    return await driver.realLocation(location);
+  } catch (error) {
+    const climbs = location.split(/[\\/]/).includes('..');
+    if (!climbs && within.some((directory) => isInside(location, directory))) {
+      throw error;
+    }
+    throw denied(request, 'it is not known to be inside an allowed directory');
+  }
 }
 
 function isInside(path: string, directory: string): boolean {

@@ -1,15 +1,18 @@
 import { inject, injectable } from 'tsyringe';
 import {
   DriverRegistry,
+  type OpenOptions,
   type OptionValues,
   PROBE_LENGTH,
   type Reference,
+  type References,
 } from '../driver/index.js';
 import type { MissingBacking } from '../engine/index.js';
 import { isLamellaError, LamellaError } from '../errors/index.js';
 import { LOGGER, type Logger, silentLogger } from '../platform/index.js';
-import { type Storage, StorageRegistry } from '../storage/index.js';
+import { type Storage, type StorageName, StorageRegistry } from '../storage/index.js';
 import { closeLayers, type Layer } from './layer.js';
+import { missingBacking } from './missing-backing.js';
 import { openUnlocked, type Passphrase, type PassphraseSource } from './passphrases.js';
 import { type ImageName, parseImageName } from './reference-name.js';
 import { admitReference, type ReferencePolicy } from './reference-policy.js';
@@ -45,16 +48,18 @@ export interface OpenChain {
   readonly missing: MissingBacking | undefined;
 }
 
-/** How one layer is opened. */
-export interface LayerOptions {
-  /** Whether writes will be made. */
-  readonly writable: boolean;
-  /** Most bytes of cached metadata; 32 MiB by default. */
-  readonly cacheSize?: number | undefined;
-  /** Passphrase, if the image is encrypted. */
-  readonly passphrase?: Passphrase | undefined;
+/** How one image is opened. */
+export type OpenLayerOptions = Pick<OpenOptions, 'writable' | 'cacheSize' | 'passphrase'> & {
   /** Asked when the image is encrypted and has no passphrase. */
   readonly passphrases?: PassphraseSource | undefined;
+  /** Opens what the image refers to; called before anything is written to it. */
+  readonly follow?: ((references: References, storage: Storage) => Promise<void>) | undefined;
+};
+
+/** What lies below an image. */
+interface Below {
+  readonly layers: Layer[];
+  missing: MissingBacking | undefined;
 }
 
 /** Opens an image and, layer by layer, what it refers to. */
@@ -75,7 +80,8 @@ export class ChainResolver {
   }
 
   /**
-   * Opens an image and its whole backing chain. On failure everything that was opened is closed.
+   * Opens an image and its whole backing chain. On failure everything that was opened is closed, and
+   * nothing was written.
    *
    * @param location - path, `scheme:` location or `json:` name
    * @throws LamellaError for whatever is wrong with any file of the chain; `CHAIN_LOOP`,
@@ -83,21 +89,25 @@ export class ChainResolver {
    */
   async open(location: string, options: ChainOptions = {}): Promise<OpenChain> {
     const name = parseImageName(location, location);
-    const top = await this.openLayer(
-      { ...name, format: options.format ?? name.format, options: options.options ?? name.options },
-      {
-        writable: options.writable ?? false,
-        cacheSize: options.cacheSize,
-        passphrase: options.passphrase,
-        passphrases: options.passphrases,
-      },
-    );
-    const layers: [Layer, ...Layer[]] = [top];
+    const below: Below = { layers: [], missing: undefined };
     try {
-      const missing = await this.#follow(layers, options);
-      return { layers, missing };
+      const top = await this.openLayer(
+        {
+          ...name,
+          format: options.format ?? name.format,
+          options: options.options ?? name.options,
+        },
+        {
+          writable: options.writable ?? false,
+          cacheSize: options.cacheSize,
+          passphrase: options.passphrase,
+          passphrases: options.passphrases,
+          follow: (references, storage) => this.#follow(below, references, storage, options),
+        },
+      );
+      return { layers: [top, ...below.layers], missing: below.missing };
     } catch (error) {
-      await closeLayers(layers).catch(() => undefined);
+      await closeLayers(below.layers).catch(() => undefined);
       throw error;
     }
   }
@@ -107,7 +117,7 @@ export class ChainResolver {
    *
    * @throws LamellaError `UNKNOWN_SCHEME`, `UNKNOWN_FORMAT`, and what storage and driver throw
    */
-  async openLayer(name: ImageName, options: LayerOptions): Promise<Layer> {
+  async openLayer(name: ImageName, options: OpenLayerOptions): Promise<Layer> {
     const { driver: storageDriver, location } = this.#storages.resolve(name.location);
     const storage = await storageDriver.open(location, { writable: options.writable });
     return this.openIn(storage, name, options);
@@ -121,92 +131,131 @@ export class ChainResolver {
   async openIn(
     storage: Storage,
     name: Pick<ImageName, 'format' | 'options'>,
-    options: LayerOptions,
+    { writable, cacheSize, passphrase, passphrases, follow }: OpenLayerOptions,
   ): Promise<Layer> {
     try {
       const driver =
         name.format === undefined
           ? this.#drivers.probe(await readHead(storage), storage.location)
-          : this.#drivers.get(name.format);
-      const { writable, cacheSize, passphrase, passphrases } = options;
+          : this.#drivers.get(name.format, storage.location);
+      let followed: Promise<void> | undefined;
+      const followOnce = async (references: References): Promise<void> => {
+        followed ??= follow?.(references, storage) ?? Promise.resolve();
+        await followed;
+      };
       const image = await openUnlocked(storage, passphrases, passphrase, (key) =>
-        driver.open(storage, { writable, cacheSize, passphrase: key, options: name.options }),
+        driver.open(storage, {
+          writable,
+          cacheSize,
+          passphrase: key,
+          options: name.options,
+          beforeWriting: followOnce,
+        }),
       );
-      return { format: driver.format, storage, image, writable: options.writable };
+      try {
+        await followOnce(image.references);
+      } catch (error) {
+        await image.close().catch(() => undefined);
+        throw error;
+      }
+      return { format: driver.format, storage, image, writable };
     } catch (error) {
       await storage.close().catch(() => undefined);
       throw error;
     }
   }
 
+  /**
+   * What a reference in an image means: the file, by a location that needs no image to resolve it, and
+   * what the reference says of its format and options.
+   *
+   * @param reference - as written in the image
+   * @param namedBy - location of the image
+   * @throws LamellaError `INVALID_ARGUMENT`, `UNSUPPORTED`, `UNKNOWN_SCHEME`
+   */
+  resolveReference(reference: Reference, namedBy: string): ImageName & StorageName {
+    const name = parseImageName(reference.location, namedBy);
+    const { driver } = this.#storages.resolve(name.location);
+    return {
+      driver,
+      location: driver.resolve(name.location, namedBy),
+      format: reference.format ?? name.format,
+      options: name.options,
+    };
+  }
+
+  /** Opens what the references of the top image lead to, layer by layer, into `below`. */
   async #follow(
-    layers: [Layer, ...Layer[]],
+    below: Below,
+    topReferences: References,
+    top: Storage,
     options: ChainOptions,
-  ): Promise<MissingBacking | undefined> {
+  ): Promise<void> {
     const policy = options.references ?? 'follow';
     const maxDepth = options.maxDepth ?? DEFAULT_MAX_DEPTH;
-    for (;;) {
-      const upper = layers.at(-1) ?? layers[0];
-      const backing = upper.image.references.backing;
-      if (backing === undefined) {
-        return undefined;
-      }
-      const chain = layers.map(({ storage }) => storage.location);
-      if (layers.length >= maxDepth) {
-        throw new LamellaError(
-          'CHAIN_TOO_DEEP',
-          `the backing chain has more than ${maxDepth} layers`,
-          {
-            location: upper.storage.location,
-            chain,
-            hint: 'Commit or rebase some layers, or raise maxDepth.',
-          },
-        );
-      }
-      const lower = await this.#openBacking(backing, upper, policy, options, chain);
+    const storages = [top];
+    let upper = top;
+    let references = topReferences;
+    while (references.backing !== undefined) {
+      const { backing } = references;
+      const chain = storages.map(({ location }) => location);
+      const lower =
+        policy === 'deny'
+          ? undefined
+          : await this.#openBacking(backing, upper.location, policy, options, chain, maxDepth);
       if (lower === undefined) {
-        return { namedBy: upper.storage.location, reference: backing.location };
+        below.missing = { namedBy: upper.location, reference: backing.location };
+        return;
       }
-      const { identity } = lower.storage;
-      const loops =
-        identity !== undefined && layers.some(({ storage }) => storage.identity === identity);
-      layers.push(lower);
-      if (loops) {
+      below.layers.push(lower);
+      const { identity, location } = lower.storage;
+      if (identity !== undefined && storages.some((storage) => storage.identity === identity)) {
         throw new LamellaError('CHAIN_LOOP', 'the backing chain comes back to an image above', {
-          location: upper.storage.location,
-          chain: [...chain, lower.storage.location],
+          location: upper.location,
+          chain: [...chain, location],
           hint: 'Rebase one of these images onto the right backing file.',
         });
       }
+      upper = lower.storage;
+      storages.push(upper);
+      references = lower.image.references;
     }
   }
 
   async #openBacking(
     backing: Reference,
-    upper: Layer,
+    namedBy: string,
     policy: ReferencePolicy,
     options: ChainOptions,
     chain: readonly string[],
+    maxDepth: number,
   ): Promise<Layer | undefined> {
-    const namedBy = upper.storage.location;
-    if (policy === 'deny') {
-      return undefined;
+    if (chain.length >= maxDepth) {
+      throw new LamellaError(
+        'CHAIN_TOO_DEEP',
+        `the backing chain has more than ${maxDepth} layers`,
+        {
+          location: namedBy,
+          chain,
+          hint: 'Commit or rebase some layers, or raise maxDepth.',
+        },
+      );
     }
-    const name = parseImageName(backing.location, namedBy);
-    const format = backing.format ?? name.format;
-    const named = this.#storages.resolve(name.location);
-    const location = named.driver.resolve(name.location, namedBy);
+    let location = backing.location;
     try {
+      const target = this.resolveReference(backing, namedBy);
+      const { format } = target;
+      location = target.location;
       const admitted = await admitReference(
         policy,
         { kind: 'backing', reference: backing.location, location, format, namedBy },
-        { driver: named.driver, location },
+        target,
       );
       if (admitted === undefined) {
         return undefined;
       }
       const layer = await this.openLayer(
-        { location: admitted, format, options: name.options },
+        { location: admitted, format, options: target.options },
         { writable: false, cacheSize: options.cacheSize, passphrases: options.passphrases },
       );
       if (format === undefined) {
@@ -223,6 +272,13 @@ export class ChainResolver {
         }
         throw missingBacking(backing, location, namedBy, chain, error);
       }
+      if (isLamellaError(error, 'INVALID_ARGUMENT')) {
+        throw new LamellaError(
+          'INVALID_ARGUMENT',
+          `its backing file '${backing.location}' can't be opened: ${error.problem}`,
+          { location: namedBy, chain, hint: error.hint, cause: error },
+        );
+      }
       throw error;
     }
   }
@@ -232,24 +288,4 @@ async function readHead(storage: Storage): Promise<Uint8Array> {
   const head = new Uint8Array(Math.min(PROBE_LENGTH, storage.size));
   await storage.read(head, 0);
   return head;
-}
-
-function missingBacking(
-  backing: Reference,
-  location: string,
-  namedBy: string,
-  chain: readonly string[],
-  cause: unknown,
-): LamellaError {
-  const leads = location === backing.location ? '' : ` (that is ${location})`;
-  return new LamellaError(
-    'NOT_FOUND',
-    `its backing file '${backing.location}'${leads} does not exist`,
-    {
-      location: namedBy,
-      chain,
-      hint: "Restore the file, rebase the image, or open with references: 'skip' to do without it.",
-      cause,
-    },
-  );
 }

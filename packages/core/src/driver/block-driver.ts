@@ -3,7 +3,7 @@ import type { Storage } from '../storage/index.js';
 import type { Image } from './image.js';
 import type { Measurement, MeasureRequest } from './measure.js';
 import type { OptionSchema, OptionValue, OptionValues } from './options.js';
-import type { Reference } from './references.js';
+import type { Reference, References } from './references.js';
 
 /** How an image is opened. */
 export interface OpenOptions {
@@ -17,6 +17,14 @@ export interface OpenOptions {
   readonly passphrase?: string | Uint8Array | undefined;
   /** Open for a check: tolerate damage that `Image.check` can report or mend. */
   readonly forCheck?: boolean | undefined;
+  /**
+   * Opens whatever else the image refers to; given by the resolver. A driver that writes to the storage
+   * while it opens an image (to repair it, to clear bits) awaits this first, so that an open that fails
+   * because of another file writes nothing.
+   *
+   * @param references - what the header names
+   */
+  readonly beforeWriting?: ((references: References) => Promise<void>) | undefined;
   /**
    * Opens the data file that the image names, through the reference policy; given by the resolver, which
    * also closes it.

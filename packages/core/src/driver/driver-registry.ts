@@ -10,11 +10,9 @@ export const PROBE_LENGTH = 4096;
 @injectable()
 export class DriverRegistry {
   readonly #drivers = new Map<string, BlockDriver>();
+  readonly #duplicates = new Set<string>();
   readonly #logger: Logger;
 
-  /**
-   * @throws LamellaError `DUPLICATE_DRIVER` when two drivers have one format name
-   */
   constructor(
     @injectAll(BLOCK_DRIVER, { isOptional: true }) drivers: BlockDriver[],
     @inject(LOGGER, { isOptional: true }) logger: Logger | undefined,
@@ -22,11 +20,7 @@ export class DriverRegistry {
     this.#logger = logger ?? silentLogger;
     for (const driver of drivers) {
       if (this.#drivers.has(driver.format)) {
-        throw new LamellaError(
-          'DUPLICATE_DRIVER',
-          `two drivers are registered for the format '${driver.format}'`,
-          { hint: 'Register only one of them in this container.' },
-        );
+        this.#duplicates.add(driver.format);
       }
       this.#drivers.set(driver.format, driver);
     }
@@ -40,12 +34,15 @@ export class DriverRegistry {
   /**
    * The driver of a format.
    *
-   * @throws LamellaError `UNKNOWN_FORMAT`
+   * @param location - what it is wanted for, for messages
+   * @throws LamellaError `UNKNOWN_FORMAT`; `DUPLICATE_DRIVER` when two drivers have one format name
    */
-  get(format: string): BlockDriver {
+  get(format: string, location?: string): BlockDriver {
+    this.#assertDistinct();
     const driver = this.#drivers.get(format);
     if (driver === undefined) {
       throw new LamellaError('UNKNOWN_FORMAT', `no driver is registered for '${format}'`, {
+        location,
         hint: `Known formats: ${this.formats.join(', ') || 'none'}.`,
       });
     }
@@ -58,9 +55,10 @@ export class DriverRegistry {
    *
    * @param head - first {@link PROBE_LENGTH} bytes, or all of a shorter storage
    * @param location - for messages
-   * @throws LamellaError `UNKNOWN_FORMAT` when nobody wants it
+   * @throws LamellaError `UNKNOWN_FORMAT` when nobody wants it; `DUPLICATE_DRIVER` as {@link get}
    */
   probe(head: Uint8Array, location: string): BlockDriver {
+    this.#assertDistinct();
     let best: BlockDriver | undefined;
     let bestScore = 0;
     for (const driver of this.#drivers.values()) {
@@ -77,6 +75,17 @@ export class DriverRegistry {
       });
     }
     return best;
+  }
+
+  /** Not said in the constructor, where the container would hide it in an error of its own. */
+  #assertDistinct(): void {
+    for (const format of this.#duplicates) {
+      throw new LamellaError(
+        'DUPLICATE_DRIVER',
+        `two drivers are registered for the format '${format}'`,
+        { hint: 'Register only one of them in this container.' },
+      );
+    }
   }
 
   #score(driver: BlockDriver, head: Uint8Array, location: string): number {

@@ -177,8 +177,11 @@ export class Engine {
   }
 
   #checkWritable(): void {
-    if (!this.#writable) {
-      throw new LamellaError('READ_ONLY', 'the disk was opened read-only', {
+    if (!this.writable) {
+      const problem = this.#writable
+        ? 'images of this format cannot be written'
+        : 'the disk was opened read-only';
+      throw new LamellaError('READ_ONLY', problem, {
         location: this.#top.storage.location,
         hint: 'Open it with { writable: true }, or put an overlay on it.',
       });

@@ -9,7 +9,8 @@ import type { Located, Locator } from './locator.js';
  *
  * - `data`: stored as it is at `hostOffset`
  * - `compressed`: stored compressed
- * - `zero`: known to be zeroes, by the format or because the file has a hole there
+ * - `zero`: known to be zeroes: by the format, because the file has a hole there, or because the layer
+ *   that would answer ends before
  * - `unallocated`: no layer holds it, so it reads as zeroes
  * - `missing`: only a backing file that was left out knows; can't be read
  */

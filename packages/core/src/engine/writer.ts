@@ -1,3 +1,4 @@
+import { Semaphore } from 'async-mutex';
 import { type Awaitable, alignDown, alignUp, isPromise, MAX_ZEROES } from '../bytes/index.js';
 import type { Allocation, Image, InPlace, Placement, ZeroContext } from '../driver/index.js';
 import { LamellaError } from '../errors/index.js';
@@ -13,6 +14,12 @@ import type { Request, RequestTracker } from './request-tracker.js';
 /** Most I/Os that one request has under way. */
 const MAX_IN_FLIGHT = 64;
 
+/**
+ * Most requests that change metadata at once. Each needs a few slices of a metadata cache together;
+ * were there more of them than the cache holds, they could take turns evicting each other's for ever.
+ */
+const MAX_CHANGING = 64;
+
 /** The methods that make an image writable. */
 type Place = NonNullable<Image['place']>;
 
@@ -24,6 +31,7 @@ export class Writer {
   readonly #tracker: RequestTracker;
   readonly #ciphered: CipherWriter;
   readonly #filler: AllocationFiller;
+  readonly #slots = new Semaphore(MAX_CHANGING);
 
   constructor(stack: LayerStack, reader: Reader, locator: Locator, tracker: RequestTracker) {
     this.#top = stack.layers[0];
@@ -44,7 +52,7 @@ export class Writer {
    * already and the storage writes at once.
    */
   write(bytes: Uint8Array, offset: number): Awaitable<void> {
-    if (!this.#tracker.isFree(offset, offset + bytes.length)) {
+    if (!this.#tracker.isFree(offset, offset + bytes.length) || this.#slots.isLocked()) {
       return this.#writeExclusively(bytes, offset, undefined);
     }
     const placement = this.#placement(offset, bytes.length);
@@ -141,12 +149,15 @@ export class Writer {
       'exclusive',
     );
     const pending = new Pending(MAX_IN_FLIGHT);
+    // The first placement was taken without waiting: nobody was exclusive then, and those who came since
+    // wait for this request. So it only waits for requests that need no slot, and may hold one meanwhile.
+    let slot = first === undefined ? undefined : this.#slots.acquire();
     try {
-      // The first placement was taken without waiting: nobody was exclusive then, and those who came
-      // since wait for this request.
       const ready = this.#tracker.ready(request);
       const placed = first === undefined ? undefined : await first;
       await ready;
+      slot ??= this.#slots.acquire();
+      await slot;
       let placement = placed ?? (await this.#placement(offset, bytes.length));
       for (let done = 0; ; ) {
         const part = bytes.subarray(done, done + placement.length);
@@ -171,6 +182,8 @@ export class Writer {
     try {
       await pending.settle();
     } finally {
+      const [, release] = (await slot) ?? [];
+      release?.();
       this.#tracker.end(request);
     }
   }
@@ -234,7 +247,7 @@ export class Writer {
     );
     try {
       await this.#tracker.ready(request);
-      await action();
+      await this.#slots.runExclusive(action);
     } finally {
       this.#tracker.end(request);
     }

@@ -31,6 +31,12 @@ export class Slice implements CachedSlice {
   }
 }
 
+/**
+ * Slices that a format's cache should hold at least: as many as the requests that the engine lets change
+ * metadata at once may need together. With fewer they could evict each other's for ever.
+ */
+export const MIN_CACHED_SLICES = 256;
+
 /** Size and bounds of a {@link TableCache}. */
 export interface TableCacheOptions {
   /** Bytes of one slice: a power of two that divides the tables' size and alignment. */

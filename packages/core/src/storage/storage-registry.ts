@@ -17,18 +17,12 @@ const SCHEME = /^([a-z][a-z0-9+.-]+):/i;
 @injectable()
 export class StorageRegistry {
   readonly #drivers = new Map<string, StorageDriver>();
+  readonly #duplicates = new Set<string>();
 
-  /**
-   * @throws LamellaError `DUPLICATE_DRIVER` when two drivers serve one scheme
-   */
   constructor(@injectAll(STORAGE_DRIVER, { isOptional: true }) drivers: StorageDriver[]) {
     for (const driver of drivers) {
       if (this.#drivers.has(driver.scheme)) {
-        throw new LamellaError(
-          'DUPLICATE_DRIVER',
-          `two storage drivers are registered for the scheme '${driver.scheme}'`,
-          { hint: 'Register only one of them in this container.' },
-        );
+        this.#duplicates.add(driver.scheme);
       }
       this.#drivers.set(driver.scheme, driver);
     }
@@ -37,11 +31,18 @@ export class StorageRegistry {
   /**
    * The driver that serves a location: by its scheme, or `file` for one without.
    *
-   * @throws LamellaError `UNKNOWN_SCHEME`
+   * @throws LamellaError `UNKNOWN_SCHEME`; `DUPLICATE_DRIVER` when two drivers serve that scheme
    */
   resolve(location: string): StorageName {
     const scheme = SCHEME.exec(location)?.[1] ?? 'file';
     const driver = this.#drivers.get(scheme.toLowerCase());
+    if (this.#duplicates.has(scheme.toLowerCase())) {
+      throw new LamellaError(
+        'DUPLICATE_DRIVER',
+        `two storage drivers are registered for the scheme '${scheme}'`,
+        { location, hint: 'Register only one of them in this container.' },
+      );
+    }
     if (driver === undefined) {
       throw new LamellaError('UNKNOWN_SCHEME', `no storage driver serves '${scheme}:'`, {
         location,

@@ -17,6 +17,9 @@ export interface HeaderExtension {
   readonly data: Uint8Array;
 }
 
+/** Most extensions taken: the specification names six. */
+const MAX_EXTENSIONS = 256;
+
 /** Bytes in front of an extension's data: type and length. */
 const PREFIX = 8;
 
@@ -26,7 +29,8 @@ const PREFIX = 8;
  * @param head - first cluster of the image, or at least its first `end` bytes
  * @param start - header length in bytes
  * @param end - where the area must end at the latest, in bytes
- * @throws LamellaError `INVALID_HEADER` when an extension reaches past `end` or comes twice
+ * @throws LamellaError `INVALID_HEADER` when an extension reaches past `end` or comes twice,
+ * `LIMIT_EXCEEDED` when there are more than 256
  */
 export function parseExtensions(
   head: Uint8Array,
@@ -43,6 +47,13 @@ export function parseExtensions(
     const length = view.getUint32(at + 4);
     if (type === EXTENSION.end) {
       break;
+    }
+    if (extensions.length === MAX_EXTENSIONS) {
+      throw new LamellaError('LIMIT_EXCEEDED', `there are more than ${MAX_EXTENSIONS} extensions`, {
+        location,
+        offset: at,
+        hint: 'The header is damaged; restore the image from a backup.',
+      });
     }
     if (length > end - at - PREFIX) {
       throw new LamellaError(

@@ -260,9 +260,29 @@ function parseBacking(
     return undefined;
   }
   const format = findExtension(extensions, EXTENSION.backingFormat)?.data;
-  const decoder = new TextDecoder();
   return {
-    location: decoder.decode(reader.bytes.subarray(offset, offset + length)),
-    format: format === undefined || format.length === 0 ? undefined : decoder.decode(format),
+    location: decodeName(reader, reader.bytes.subarray(offset, offset + length), offset),
+    format:
+      format === undefined || format.length === 0
+        ? undefined
+        : decodeName(reader, format, FIELD.backingOffset),
   };
+}
+
+/** A name that is not UTF-8 would lead to another file than the image means. */
+function decodeName(reader: HeaderReader, bytes: Uint8Array, offset: number): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new LamellaError(
+      'INVALID_HEADER',
+      'the name of the backing file or format is not UTF-8',
+      {
+        location: reader.location,
+        offset,
+        hint: 'Rebase the image to a backing file whose name is UTF-8.',
+        cause,
+      },
+    );
+  }
 }

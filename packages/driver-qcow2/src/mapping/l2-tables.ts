@@ -21,8 +21,10 @@ export interface L2TableParts {
 }
 
 /**
- * Gives access to L2 tables for changing them: makes missing ones, copies those that a snapshot shares,
- * and knows which ones are not yet reachable on disk.
+ * Gives access to L2 tables for changing them: makes missing ones and copies those that a snapshot
+ * shares. A new table is written - empty, or as the old one is - before the L1 entry in memory points
+ * to it, so that a flush has it on disk before the L1 entry. Changes to it afterwards are mappings like
+ * those of any table.
  */
 export class L2Tables {
   readonly cache: TableCache;
@@ -33,7 +35,6 @@ export class L2Tables {
   readonly #drops: Drops;
   /** For making and copying tables. A table stays once it is owned: whole-image operations run alone. */
   readonly #locks = new TableLocks();
-  readonly #unreachable = new Set<number>();
 
   constructor(parts: L2TableParts) {
     this.cache = parts.cache;
@@ -89,23 +90,6 @@ export class L2Tables {
     await this.load(l1Index, sliceIndex);
   }
 
-  /** Whether the slice belongs to a table to which no L1 entry on disk points yet. */
-  isUnreachable(sliceOffset: number): boolean {
-    return this.#unreachable.has(sliceOffset - (sliceOffset % this.#geometry.clusterSize));
-  }
-
-  /** Tables to which no L1 entry on disk points yet. */
-  unreachable(): number[] {
-    return [...this.#unreachable];
-  }
-
-  /** L1 entries for these tables are durable. */
-  markReachable(tables: readonly number[]): void {
-    for (const table of tables) {
-      this.#unreachable.delete(table);
-    }
-  }
-
   async #own(l1Index: number): Promise<void> {
     if (this.isOwned(l1Index)) {
       return;
@@ -125,7 +109,6 @@ export class L2Tables {
     }
     this.cache.forget(offset, clusterSize);
     this.#l1.set(l1Index, offset);
-    this.#unreachable.add(offset);
     if (shared !== 0) {
       this.#drops.add(shared, clusterSize, false);
     }

@@ -1,4 +1,11 @@
-import type { Awaitable, CachedSlice, Extent, Storage, TableCache } from '@lamella/core';
+import {
+  type Awaitable,
+  type CachedSlice,
+  type Extent,
+  isPromise,
+  type Storage,
+  type TableCache,
+} from '@lamella/core';
 import type { CompressedClusters } from '../compression/compressed-clusters.js';
 import { compressedRange } from '../compression/descriptor.js';
 import { type Geometry, SUBCLUSTERS } from '../geometry.js';
@@ -64,9 +71,9 @@ export class Mapper {
       : this.#extent(slice, entry, inCluster, length);
   }
 
-  async #mapSlowly(sliceOffset: number, offset: number, length: number): Promise<Extent> {
-    await this.#cache.load(sliceOffset);
-    return this.map(offset, length);
+  #mapSlowly(sliceOffset: number, offset: number, length: number): Awaitable<Extent> {
+    const slice = this.#cache.load(sliceOffset);
+    return isPromise(slice) ? slice.then(() => this.map(offset, length)) : this.map(offset, length);
   }
 
   #withoutTable(l1Index: number, offset: number, length: number): Extent {

@@ -210,7 +210,7 @@ export class Allocator {
       : this.#geometry.refcountBlockEntries;
     const stop = Math.min(end, first - (first % unit) + unit);
     if (!hasBlock) {
-      this.#free.add(first, stop - first);
+      // Nothing says that these are free; should the table be damaged, they hold somebody's data.
       this.#scanned = stop;
       return true;
     }
@@ -242,8 +242,8 @@ export class Allocator {
     while (last > 0 && table.get(last) === 0) {
       last -= 1;
     }
-    if (table.get(last) === 0) {
-      throw corrupt(this.#storage.location, table.offset, 'the refcount table is empty');
+    if (table.get(0) === 0) {
+      throw corrupt(this.#storage.location, table.offset, 'no refcount block covers the header');
     }
     const inFile = Math.ceil(this.#storage.size / clusterSize);
     const first = last * refcountBlockEntries;

@@ -9,17 +9,11 @@ export class CacheSnapshot {
   readonly #writeBack: WriteBack;
   readonly #offsets: number[] = [];
 
-  /**
-   * @param select - only slices for whose offset this holds
-   */
-  constructor(cache: TableCache, select: (offset: number) => boolean = () => true) {
+  constructor(cache: TableCache) {
     this.#cache = cache;
     this.#writeBack = cache.beginWriteBack((offset) => {
-      const selected = select(offset);
-      if (selected) {
-        this.#offsets.push(offset);
-      }
-      return selected;
+      this.#offsets.push(offset);
+      return true;
     });
   }
 

@@ -70,7 +70,8 @@ export class PointerTable {
   readonly #offset: number;
   readonly #entries: Float64Array;
   readonly #copied: Uint8Array;
-  readonly #raw = new Map<number, { readonly high: number; readonly low: number }>();
+  /** Both halves of every entry as it is on disk, once an invalid one was met: they are kept as they are. */
+  #raw: Uint32Array | undefined;
   #dirty = new Set<number>();
 
   constructor(
@@ -119,7 +120,9 @@ export class PointerTable {
     const pointer = ((high & this.#format.highMask) >>> 0) * TWO_32 + ((low & 0xffff_fe00) >>> 0);
     if (pointer % clusterSize !== 0 || pointer >= this.#storage.size) {
       this.#entries[index] = INVALID;
-      this.#raw.set(index, { high, low });
+      this.#raw ??= new Uint32Array(this.length * 2);
+      this.#raw[2 * index] = high;
+      this.#raw[2 * index + 1] = low;
       return;
     }
     this.#entries[index] = pointer;
@@ -154,15 +157,13 @@ export class PointerTable {
     if (this.#format.copiedFlag) {
       this.#copied[index] = pointer === 0 ? 0 : 1;
     }
-    this.#raw.delete(index);
     this.#dirty.add(Math.floor(index / SECTOR_ENTRIES));
   }
 
   /** The error that an {@link INVALID} entry means. */
   invalid(index: number): Error {
-    const raw = this.#raw.get(index);
-    const hex = (half: number) => half.toString(16).padStart(8, '0');
-    const value = raw === undefined ? '' : ` 0x${hex(raw.high)}${hex(raw.low)}`;
+    const hex = (half: number | undefined) => (half ?? 0).toString(16).padStart(8, '0');
+    const value = ` 0x${hex(this.#raw?.[2 * index])}${hex(this.#raw?.[2 * index + 1])}`;
     return corrupt(
       this.#storage.location,
       this.#offset + index * 8,
@@ -175,8 +176,9 @@ export class PointerTable {
     const moved = new PointerTable(this.#storage, this.#format, { offset, length });
     moved.#entries.set(this.#entries.subarray(0, length));
     moved.#copied.set(this.#copied.subarray(0, length));
-    for (const [index, raw] of this.#raw) {
-      moved.#raw.set(index, raw);
+    if (this.#raw !== undefined) {
+      moved.#raw = new Uint32Array(length * 2);
+      moved.#raw.set(this.#raw.subarray(0, length * 2));
     }
     for (let sector = 0; sector * SECTOR_ENTRIES < length; sector += 1) {
       moved.#dirty.add(sector);
@@ -212,12 +214,17 @@ export class PointerTable {
     const bytes = new Uint8Array(count * 8);
     const view = viewOf(bytes);
     for (let i = 0; i < count; i += 1) {
-      const pointer = this.get(first + i);
-      const raw = this.#raw.get(first + i);
+      const index = first + i;
+      const pointer = this.get(index);
+      if (pointer === INVALID) {
+        view.setUint32(i * 8, this.#raw?.[2 * index] ?? 0);
+        view.setUint32(i * 8 + 4, this.#raw?.[2 * index + 1] ?? 0);
+        continue;
+      }
       const high = Math.floor(pointer / TWO_32);
-      const flag = this.isCopied(first + i) ? COPIED : 0;
-      view.setUint32(i * 8, raw?.high ?? (high | flag) >>> 0);
-      view.setUint32(i * 8 + 4, raw?.low ?? pointer - high * TWO_32);
+      const flag = this.isCopied(index) ? COPIED : 0;
+      view.setUint32(i * 8, (high | flag) >>> 0);
+      view.setUint32(i * 8 + 4, pointer - high * TWO_32);
     }
     return bytes;
   }

@@ -1,6 +1,7 @@
 import type { CachedSlice } from '@lamella/core';
 import { compressedRange } from '../compression/descriptor.js';
 import type { Geometry } from '../geometry.js';
+import type { GuestPosition } from '../mapping/guest-position.js';
 import type { L2Entries } from '../mapping/l2-entries.js';
 import { hostOffset, KIND } from '../mapping/l2-entry.js';
 import type { L2Tables } from '../mapping/l2-tables.js';
@@ -15,6 +16,11 @@ export interface EntryRun {
   readonly entry: number;
   /** Number of entries. */
   readonly count: number;
+}
+
+/** The run of entries from a position on. */
+export function entryRun(at: GuestPosition, count: number): EntryRun {
+  return { l1Index: at.l1Index, sliceIndex: at.sliceIndex, entry: at.entry, count };
 }
 
 /** Changes L2 entries in memory and notes what they no longer refer to. */

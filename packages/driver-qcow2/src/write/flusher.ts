@@ -22,29 +22,24 @@ export interface FlusherParts {
 /** Everything that changed, as it is at one moment. */
 class Changes {
   readonly refcountBlocks: CacheSnapshot;
-  readonly newTables: CacheSnapshot;
-  readonly oldTables: CacheSnapshot;
+  readonly l2Tables: CacheSnapshot;
   readonly l1: PointerTableSnapshot;
   readonly refcountTable: PointerTable;
   readonly refcountTableChanges: PointerTableSnapshot;
-  readonly madeTables: readonly number[];
   readonly drops: readonly Drop[];
 
   constructor({ l1, tables, refcounts, drops }: FlusherParts) {
     this.refcountBlocks = new CacheSnapshot(refcounts.cache);
-    this.newTables = new CacheSnapshot(tables.cache, (offset) => tables.isUnreachable(offset));
-    this.oldTables = new CacheSnapshot(tables.cache);
+    this.l2Tables = new CacheSnapshot(tables.cache);
     this.l1 = l1.takeChanges();
     this.refcountTable = refcounts.table;
     this.refcountTableChanges = refcounts.table.takeChanges();
-    this.madeTables = tables.unreachable();
     this.drops = drops.take();
   }
 
   restore(parts: FlusherParts): void {
     this.refcountBlocks.restore();
-    this.newTables.restore();
-    this.oldTables.restore();
+    this.l2Tables.restore();
     this.l1.restore();
     this.refcountTableChanges.restore();
     parts.drops.restore(this.drops);
@@ -109,7 +104,6 @@ export class Flusher {
       changes.restore(this.#parts);
       throw error;
     }
-    this.#parts.tables.markReachable(changes.madeTables);
     if (changes.drops.length > 0) {
       this.#lowered = true;
       await this.#parts.dropApplier.apply(changes.drops);
@@ -121,7 +115,6 @@ export class Flusher {
   async #writeRaised(changes: Changes): Promise<void> {
     const { storage } = this.#parts;
     await changes.refcountBlocks.write();
-    await changes.newTables.write();
     if (!changes.refcountTableChanges.empty) {
       await storage.flush();
       await changes.refcountTableChanges.write();
@@ -143,8 +136,8 @@ export class Flusher {
 
   /** Phase 3: mappings. */
   async #writeMappings(changes: Changes): Promise<void> {
-    if (!changes.oldTables.empty || !changes.l1.empty) {
-      await changes.oldTables.write();
+    if (!changes.l2Tables.empty || !changes.l1.empty) {
+      await changes.l2Tables.write();
       await changes.l1.write();
       await this.#parts.storage.flush();
     }

@@ -4,7 +4,7 @@ import { type GuestPosition, locate } from '../mapping/guest-position.js';
 import { COPIED, hostOffset, KIND } from '../mapping/l2-entry.js';
 import type { AllocatedRun, Allocator } from '../refcount/allocator.js';
 import { FilledClusters, NewClusters } from './allocations.js';
-import type { EntryWriter } from './entry-writer.js';
+import { type EntryWriter, entryRun } from './entry-writer.js';
 
 /** What a placer works on. */
 export interface PlacerParts {
@@ -53,9 +53,11 @@ export class ClusterPlacer implements Placer {
       : this.#placeIn(slice, at, length, most);
   }
 
-  async #placeSlowly(at: GuestPosition, offset: number, length: number): Promise<Placement> {
-    await this.#writer.tables.load(at.l1Index, at.sliceIndex);
-    return this.place(offset, length);
+  #placeSlowly(at: GuestPosition, offset: number, length: number): Awaitable<Placement> {
+    const slice = this.#writer.tables.load(at.l1Index, at.sliceIndex);
+    return isPromise(slice)
+      ? slice.then(() => this.place(offset, length))
+      : this.place(offset, length);
   }
 
   #placeIn(
@@ -87,7 +89,7 @@ export class ClusterPlacer implements Placer {
       return { kind: 'in-place', length: bytes, storage: this.#data, offset };
     }
     const range = this.#range(at, bytes, count, { offset: host, count, fresh: false });
-    return new FilledClusters(this.#writer, { ...at, count }, range);
+    return new FilledClusters(this.#writer, entryRun(at, count), range);
   }
 
   #host(slice: CachedSlice, index: number): number {
@@ -125,7 +127,7 @@ export class ClusterPlacer implements Placer {
   #newClusters(at: GuestPosition, length: number, run: AllocatedRun): Placement {
     const bytes = Math.min(length, run.count * this.#clusterSize - at.inCluster);
     const range = this.#range(at, bytes, run.count, run);
-    return new NewClusters(this.#writer, { ...at, count: run.count }, range, run.offset);
+    return new NewClusters(this.#writer, entryRun(at, run.count), range, run.offset);
   }
 
   #range(at: GuestPosition, length: number, count: number, run: AllocatedRun) {

@@ -12,7 +12,7 @@ import {
 } from '../mapping/subclusters.js';
 import type { AllocatedRun, Allocator } from '../refcount/allocator.js';
 import { FilledSubclusters, NewClusters } from './allocations.js';
-import type { EntryWriter } from './entry-writer.js';
+import { type EntryWriter, entryRun } from './entry-writer.js';
 import type { Placer, PlacerParts } from './placer.js';
 
 /** Decides where writes go in images with extended L2 entries. */
@@ -43,9 +43,11 @@ export class SubclusterPlacer implements Placer {
       : this.#allocate(slice, at, length);
   }
 
-  async #placeSlowly(at: GuestPosition, offset: number, length: number): Promise<Placement> {
-    await this.#writer.tables.load(at.l1Index, at.sliceIndex);
-    return this.place(offset, length);
+  #placeSlowly(at: GuestPosition, offset: number, length: number): Awaitable<Placement> {
+    const slice = this.#writer.tables.load(at.l1Index, at.sliceIndex);
+    return isPromise(slice)
+      ? slice.then(() => this.place(offset, length))
+      : this.place(offset, length);
   }
 
   /** Whether the cluster has a host cluster that nothing else refers to. */
@@ -89,7 +91,7 @@ export class SubclusterPlacer implements Placer {
       fresh: false,
     };
     const mask = subclusterMask(first, end / subclusterSize - 1);
-    return new FilledSubclusters(this.#writer, { ...at, count: 1 }, range, mask);
+    return new FilledSubclusters(this.#writer, entryRun(at, 1), range, mask);
   }
 
   /** Bytes from the position on that are allocated and contiguous on the host. */
@@ -170,6 +172,6 @@ export class SubclusterPlacer implements Placer {
       copyAfter: copyTo - end,
       fresh: run.fresh,
     };
-    return new NewClusters(this.#writer, { ...at, count: run.count }, range, run.offset);
+    return new NewClusters(this.#writer, entryRun(at, run.count), range, run.offset);
   }
 }

@@ -1,0 +1,23 @@
+import type { Reference } from '../driver/index.js';
+import { LamellaError } from '../errors/index.js';
+
+/** The error for a backing file that is not there. */
+export function missingBacking(
+  backing: Reference,
+  location: string,
+  namedBy: string,
+  chain: readonly string[],
+  cause: unknown,
+): LamellaError {
+  const leads = location === backing.location ? '' : ` (that is ${location})`;
+  return new LamellaError(
+    'NOT_FOUND',
+    `its backing file '${backing.location}'${leads} does not exist`,
+    {
+      location: namedBy,
+      chain,
+      hint: "Restore the file, rebase the image, or open with references: 'skip' to do without it.",
+      cause,
+    },
+  );
+}

@@ -1,0 +1,3 @@
+import { randomSuite, SPECS } from './support/random-suite.js';
+
+randomSuite(SPECS.extendedL2);
