@@ -48,7 +48,7 @@ const SECRET = (passphrase: string) => ['--object', `secret,id=s,data=${passphra
 /** Makes an encrypted image by qemu-img. */
 export function qemuCreate(path: string, size: string, options: string, pass = PASSPHRASE): void {
   const all = `encrypt.key-secret=s${options === '' ? '' : `,${options}`}`;
-  qemu('qemu-img', 'create', '-q', ...SECRET(pass), '-f', 'qcow2', '-o', all, path, size);
+  patiently('create', '-q', ...SECRET(pass), '-f', 'qcow2', '-o', all, path, size);
 }
 
 /** Names an encrypted image for --image-opts. */
@@ -87,7 +87,7 @@ export function qemuAmend(path: string, data: Record<string, string>, options: s
     '--object',
     `secret,id=${id},data=${pass}`,
   ]);
-  qemu('qemu-img', 'amend', ...secrets, '--image-opts', imageOptions(path), '-o', options);
+  patiently('amend', ...secrets, '--image-opts', imageOptions(path), '-o', options);
 }
 
 /** Whether QEMU opens an image by a passphrase. */
@@ -100,6 +100,20 @@ export function qemuOpens(path: string, pass: string): boolean {
 export function qemuCheckEncrypted(path: string, pass: string): number | null {
   const args = ['check', ...SECRET(pass), '--image-opts', imageOptions(path)];
   return spawnSync('qemu-img', args).status;
+}
+
+/** QEMU measures iterations by CPU time and gives up where the clock is too coarse for a busy machine. */
+function patiently(...args: string[]): void {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      qemu('qemu-img', ...args);
+      return;
+    } catch (error) {
+      if (attempt === 10 || !String(error).includes('Unable to get accurate CPU usage')) {
+        throw error;
+      }
+    }
+  }
 }
 
 function qemu(tool: string, ...args: string[]): string {
