@@ -7,6 +7,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { widenThreadPool } from '@lamella/platform-node';
+import { compareCompressed } from './compressed.js';
 import { type Contender, library, qemu } from './contenders.js';
 import { median } from './stats.js';
 import { WORKLOADS, type Workload } from './workload.js';
@@ -52,7 +53,9 @@ try {
       await compare(image, format, workload);
     }
     execFileSync('qemu-img', ['check', '-q', '-f', format, image]);
+    await rm(image);
   }
+  await compareCompressed(folder, ROUNDS);
 } finally {
   await rm(folder, { recursive: true });
 }

@@ -20,7 +20,8 @@ export function assertReadable(header: Header, location: string): void {
 }
 
 /**
- * Refuses images that must not be written to, or whose data this driver would make stale.
+ * Refuses images that must not be written to, or whose data this driver would make stale. Images that
+ * were not closed cleanly are repaired by `repairUnclean`.
  *
  * @throws LamellaError `UNSUPPORTED`, `CORRUPT`
  */
@@ -29,15 +30,8 @@ export function assertWritable(header: Header, location: string): void {
     throw new LamellaError('CORRUPT', 'the image is marked as corrupt', {
       location,
       offset: FIELD.incompatible,
-      hint: 'Open it read-only, or repair it: qemu-img check -r all.',
+      hint: "Open it read-only, or repair it: check with repair 'all', or qemu-img check -r all.",
     });
-  }
-  if (hasFeature(header.incompatible, INCOMPATIBLE.dirty)) {
-    throw unsupported(
-      location,
-      'the image was not closed cleanly and needs repair before it is written to',
-      'Open it read-only, or run qemu-img check -r all.',
-    );
   }
   if (hasValidBitmaps(header)) {
     throw unsupported(

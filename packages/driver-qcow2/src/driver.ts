@@ -12,6 +12,8 @@ import {
 } from '@lamella/core';
 import { inject, injectAll, injectable } from 'tsyringe';
 import { assertReadable, assertWritable, keptAutoclear } from './access.js';
+import { openForCheck } from './check/check-image.js';
+import { repairUnclean } from './check/unclean.js';
 import { createImage } from './create/create.js';
 import { planLayout } from './create/layout.js';
 import { CREATE_OPTIONS } from './create/options.js';
@@ -58,18 +60,25 @@ export class Qcow2Driver implements BlockDriver {
   }
 
   async open(storage: Storage, options: OpenOptions): Promise<Image> {
-    const header = await readHeader(storage);
+    let header = await readHeader(storage);
+    if (options.forCheck === true) {
+      return openForCheck(storage, header);
+    }
     validateTables(header, storage.size, storage.location);
     assertReadable(header, storage.location);
     if (options.writable) {
       assertWritable(header, storage.location);
+    }
+    const encryption = await openEncryption(header, storage, options, this.#crypto);
+    if (options.writable) {
+      header = await repairUnclean(storage, header);
     }
     const setup = {
       storage,
       header,
       cacheSize: options.cacheSize,
       codecs: this.#codecs,
-      encryption: await openEncryption(header, storage, options, this.#crypto),
+      encryption,
     };
     const parts = await readParts(setup);
     if (!options.writable) {

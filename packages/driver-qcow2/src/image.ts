@@ -1,5 +1,7 @@
 import {
   type Awaitable,
+  type CheckOptions,
+  type CheckResult,
   type CompressionCodec,
   type Extent,
   type Image,
@@ -9,6 +11,7 @@ import {
   type Storage,
   TableCache,
 } from '@lamella/core';
+import { checkStorage } from './check/check.js';
 import { CompressedClusters } from './compression/compressed-clusters.js';
 import type { ImageEncryption } from './encryption/image-encryption.js';
 import { Geometry } from './geometry.js';
@@ -91,9 +94,11 @@ export class Qcow2Image implements Image {
   readonly #header: Header;
   readonly #geometry: Geometry;
   readonly #encryption: ImageEncryption | undefined;
+  readonly #storage: Storage;
 
   constructor(parts: ReadParts) {
     const { header, geometry } = parts;
+    this.#storage = parts.storage;
     this.size = header.size;
     this.clusterSize = geometry.clusterSize;
     this.references = { backing: header.backing };
@@ -122,5 +127,10 @@ export class Qcow2Image implements Image {
 
   async close(): Promise<void> {
     this.#encryption?.close();
+  }
+
+  /** Looks for damage; a repair needs an image that was opened for a check. */
+  check(options: CheckOptions): Promise<CheckResult> {
+    return checkStorage(this.#storage, options);
   }
 }

@@ -1,24 +1,32 @@
 import {
   type Awaitable,
+  type CheckOptions,
+  type CheckResult,
   type ClearContext,
+  type ClusterCompressor,
+  isPromise,
+  LamellaError,
   type OptionValues,
   type Placement,
   parseOptions,
   TableCache,
   type ZeroContext,
 } from '@lamella/core';
+import { MetadataGuard } from './check/metadata-guard.js';
 import { AMEND_KEY_OPTIONS } from './encryption/luks/amend.js';
 import { unsupported } from './errors.js';
 import { Qcow2Image, type ReadParts } from './image.js';
 import { L2Tables } from './mapping/l2-tables.js';
 import { Allocator } from './refcount/allocator.js';
 import { BlockMaker } from './refcount/block-maker.js';
+import { CompressedPacker } from './refcount/compressed-packer.js';
 import { DropApplier } from './refcount/drop-applier.js';
 import { Drops } from './refcount/drops.js';
 import { Refcounts } from './refcount/refcounts.js';
 import { ReservedClusters } from './refcount/reserved-clusters.js';
 import { PointerTable, REFCOUNT_TABLE_FORMAT } from './tables/pointer-table.js';
 import { Clearer } from './write/clearer.js';
+import { createCompressor } from './write/compressor.js';
 import { EntryWriter } from './write/entry-writer.js';
 import { Flusher } from './write/flusher.js';
 import { ClusterPlacer, type Placer } from './write/placer.js';
@@ -29,11 +37,13 @@ import { SubclusterPlacer } from './write/subcluster-placer.js';
 export interface WriteParts extends ReadParts {
   readonly refcounts: Refcounts;
   readonly allocator: Allocator;
+  readonly packer: CompressedPacker;
   readonly drops: Drops;
   readonly tables: L2Tables;
   readonly writer: EntryWriter;
   readonly flusher: Flusher;
   readonly pressure: Pressure;
+  readonly guard: MetadataGuard;
 }
 
 /**
@@ -46,8 +56,10 @@ export async function writeParts(parts: ReadParts): Promise<WriteParts> {
   const refcounts = await readRefcounts(parts);
   const drops = new Drops(geometry.clusterSize);
   const reserved = new ReservedClusters();
-  const common = { storage, geometry, refcounts, reserved, drops };
+  const guard = await MetadataGuard.make({ ...parts, refcounts });
+  const common = { storage, geometry, refcounts, reserved, drops, guard };
   const allocator = new Allocator({ ...common, blocks: new BlockMaker(common) });
+  const packer = new CompressedPacker({ ...common, allocator });
   const tables = new L2Tables({ storage, geometry, l1, cache: parts.l2Cache, allocator, drops });
   const flusher = new Flusher({
     storage,
@@ -56,12 +68,14 @@ export async function writeParts(parts: ReadParts): Promise<WriteParts> {
     tables,
     refcounts,
     drops,
-    dropApplier: new DropApplier({ ...common, allocator, compressed: parts.compressed }),
+    dropApplier: new DropApplier({ ...common, allocator, packer, compressed: parts.compressed }),
   });
   return {
     ...parts,
+    guard,
     refcounts,
     allocator,
+    packer,
     drops,
     tables,
     writer: new EntryWriter(tables, parts.entries, geometry, drops),
@@ -89,6 +103,7 @@ async function readRefcounts(parts: ReadParts): Promise<Refcounts> {
 
 /** An image that is open for reading and writing. */
 export class WritableQcow2Image extends Qcow2Image {
+  readonly compressor: ClusterCompressor | undefined;
   readonly #parts: WriteParts;
   readonly #placer: Placer;
   readonly #clearer: Clearer;
@@ -97,6 +112,8 @@ export class WritableQcow2Image extends Qcow2Image {
   constructor(parts: WriteParts) {
     super(parts);
     this.#parts = parts;
+    // Compressed clusters are never ciphered, and the guest's data would lie in the open.
+    this.compressor = parts.encryption === undefined ? createCompressor(parts) : undefined;
     const { writer, allocator, storage } = parts;
     this.#placer = parts.geometry.extended
       ? new SubclusterPlacer({ writer, allocator, data: storage })
@@ -105,11 +122,24 @@ export class WritableQcow2Image extends Qcow2Image {
   }
 
   place(offset: number, length: number): Awaitable<Placement> {
-    const placement = this.#parts.pressure.high
-      ? this.#placeAfterRelief(offset, length)
-      : this.#placer.place(offset, length);
-    const { encryption } = this.#parts;
-    return encryption === undefined ? placement : encryption.place(placement, offset);
+    const { guard, pressure, encryption } = this.#parts;
+    if (guard.refuses) {
+      return guard.refuse();
+    }
+    try {
+      const placement = pressure.high
+        ? this.#placeAfterRelief(offset, length)
+        : this.#placer.place(offset, length);
+      const admitted = isPromise(placement)
+        ? placement.then(
+            (placed) => guard.admitPlacement(placed),
+            (error: unknown) => guard.condemn(error),
+          )
+        : guard.admitPlacement(placement);
+      return encryption === undefined ? admitted : encryption.place(admitted, offset);
+    } catch (error) {
+      return guard.condemn(error);
+    }
   }
 
   async #placeAfterRelief(offset: number, length: number): Promise<Placement> {
@@ -118,10 +148,14 @@ export class WritableQcow2Image extends Qcow2Image {
   }
 
   zero(offset: number, length: number, context: ZeroContext): Awaitable<number> {
-    return this.#clearer.clear(offset, length, context);
+    const { guard } = this.#parts;
+    return guard.refuses ? guard.refuse() : this.#clearer.clear(offset, length, context);
   }
 
   async discard(offset: number, length: number, context: ClearContext): Promise<void> {
+    if (this.#parts.guard.refuses) {
+      await this.#parts.guard.refuse();
+    }
     await this.#clearer.clear(offset, length, { zeroBelow: context.zeroBelow, unmap: true });
   }
 
@@ -140,6 +174,18 @@ export class WritableQcow2Image extends Qcow2Image {
 
   flush(): Promise<void> {
     return this.#parts.flusher.flush();
+  }
+
+  override async check(options: CheckOptions): Promise<CheckResult> {
+    const { repair = 'none' } = options;
+    if (repair !== 'none') {
+      throw new LamellaError('UNSUPPORTED', 'an image that is in use cannot be repaired', {
+        location: this.#parts.storage.location,
+        hint: 'Close it and open it for a check.',
+      });
+    }
+    await this.flush();
+    return super.check(options);
   }
 
   override async close(): Promise<void> {

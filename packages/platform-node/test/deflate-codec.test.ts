@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { deflateRawSync } from 'node:zlib';
+import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { DeflateCodec } from '@lamella/platform-node';
 import fc from 'fast-check';
 import t from 'tap';
@@ -55,4 +55,23 @@ t.test('a bomb takes no more memory than the cluster', async (t) => {
   );
   clearInterval(watch);
   t.ok(Math.max(peak, process.memoryUsage().rss) - before < 32 * 1024 * 1024);
+});
+
+t.test('compresses for a reader with a window of 4 KiB', async (t) => {
+  for (const size of [1, 512, 4096, KIB64, 2 ** 21]) {
+    const content = pattern(size, size);
+    const packed = (await codec.compress(content, size + 100)) ?? new Uint8Array(0);
+    t.equal(
+      Buffer.compare(inflateRawSync(packed, { windowBits: 12 }), content),
+      0,
+      `${size} bytes`,
+    );
+  }
+});
+
+t.test('says when nothing is gained', async (t) => {
+  t.equal(await codec.compress(randomBytes(KIB64), KIB64 - 1), undefined);
+  const packed = await codec.compress(new Uint8Array(KIB64), KIB64 - 1);
+  t.ok(packed !== undefined && packed.length < 200);
+  t.equal(await codec.compress(new Uint8Array(KIB64), 10), undefined);
 });

@@ -9,7 +9,7 @@ import t from 'tap';
 import { container } from 'tsyringe';
 import { directory, pattern } from './helpers.js';
 
-t.test('a container has files and deflate', async (t) => {
+t.test('a container has files, deflate and zstd', async (t) => {
   const own = container.createChildContainer();
   registerNodePlatform(own);
   t.strictSame(
@@ -18,7 +18,7 @@ t.test('a container has files and deflate', async (t) => {
   );
   t.strictSame(
     own.resolveAll(COMPRESSION_CODEC).map((codec) => codec.name),
-    ['deflate'],
+    ['deflate', 'zstd'],
   );
 });
 

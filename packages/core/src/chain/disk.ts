@@ -103,6 +103,21 @@ export class Disk implements AsyncDisposable {
   }
 
   /**
+   * Writes whole clusters compressed, several of them at once, in place of what they held. A cluster that
+   * does not get smaller is written as it is. Durable after the next {@link Disk.flush}. The caller keeps
+   * `bytes` unchanged until the promise settles.
+   *
+   * @param bytes - whole clusters of the top image (`cluster_size` among the options of its layer); the
+   * disk's last cluster may be short
+   * @param offset - bytes, a multiple of the cluster size
+   * @throws LamellaError as {@link Disk.write}, `UNSUPPORTED` when the top image cannot hold compressed
+   * clusters, `INVALID_ARGUMENT` when the range is not of whole clusters
+   */
+  writeCompressed(bytes: Uint8Array, offset: number): Promise<void> {
+    return this.#engine.writeCompressed(bytes, offset);
+  }
+
+  /**
    * Makes a range read as zeroes, by metadata where the format can.
    *
    * @param offset - bytes

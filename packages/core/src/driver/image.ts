@@ -1,6 +1,7 @@
 import type { Awaitable } from '../bytes/index.js';
 import type { BitmapStore } from './bitmaps.js';
 import type { CheckOptions, CheckResult } from './check.js';
+import type { ClusterCompressor } from './cluster-compressor.js';
 import type { Extent } from './extent.js';
 import type { LongOperation } from './long-operation.js';
 import type { OptionValue, OptionValues } from './options.js';
@@ -93,15 +94,8 @@ export interface Image {
    */
   resize?(size: number, options?: ResizeOptions): Promise<void>;
 
-  /**
-   * Stores one whole cluster compressed (the disk's last may be short). Nothing else is under way in it.
-   *
-   * @param bytes - one cluster's bytes
-   * @param offset - aligned to the cluster size
-   * @returns false when it does not get smaller that way: the engine then writes it as it is
-   * @throws LamellaError as {@link Image.place}
-   */
-  compress?(bytes: Uint8Array, offset: number): Promise<boolean>;
+  /** Stores clusters compressed, where the format and this image can. */
+  readonly compressor?: ClusterCompressor | undefined;
 
   /**
    * Looks for damage and mends it. Runs alone.

@@ -1,6 +1,7 @@
 export * from './bitmaps.js';
 export * from './block-driver.js';
 export * from './check.js';
+export * from './cluster-compressor.js';
 export * from './driver-registry.js';
 export * from './extent.js';
 export * from './image.js';

@@ -2,6 +2,7 @@ import { isPromise } from '../bytes/index.js';
 import type { ResizeOptions } from '../driver/index.js';
 import { LamellaError } from '../errors/index.js';
 import type { WriteZeroesOptions } from '../storage/index.js';
+import { CompressedWriter } from './compressed-writer.js';
 import { type DiskExtent, listExtents } from './extents.js';
 import type { EngineLayer, LayerStack } from './layers.js';
 import { Locator } from './locator.js';
@@ -21,6 +22,7 @@ export class Engine {
   readonly #stack: LayerStack;
   readonly #reader: Reader;
   readonly #writer: Writer;
+  readonly #compressedWriter: CompressedWriter;
   readonly #locator: Locator;
   readonly #tracker = new RequestTracker();
   readonly #writable: boolean;
@@ -37,6 +39,7 @@ export class Engine {
     this.#reader = new Reader(stack);
     this.#locator = new Locator(stack);
     this.#writer = new Writer(stack, this.#reader, this.#locator, this.#tracker);
+    this.#compressedWriter = new CompressedWriter(this.#top, this.#writer);
   }
 
   /** Whether writes are allowed and the top format takes them. */
@@ -71,6 +74,13 @@ export class Engine {
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  /** See `Disk.writeCompressed`. */
+  async writeCompressed(bytes: Uint8Array, offset: number): Promise<void> {
+    this.#checkWritable();
+    this.#checkRange(offset, bytes.length);
+    await this.#compressedWriter.write(bytes, offset);
   }
 
   /** See `Disk.writeZeroes`. */

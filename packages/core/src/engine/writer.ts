@@ -72,7 +72,7 @@ export class Writer {
 
   /** Makes a range read as zeroes, by metadata where the format can. */
   async writeZeroes(offset: number, length: number, options: WriteZeroesOptions): Promise<void> {
-    await this.#exclusively(offset, length, () =>
+    await this.exclusively(offset, length, () =>
       this.zeroRange(offset, offset + length, options.unmap ?? true),
     );
   }
@@ -100,7 +100,7 @@ export class Writer {
     if (image.discard === undefined || end <= start) {
       return;
     }
-    await this.#exclusively(start, end - start, async () => {
+    await this.exclusively(start, end - start, async () => {
       await image.discard?.(start, end - start, { zeroBelow: this.#locator.zeroBelowTop(start) });
     });
   }
@@ -238,7 +238,8 @@ export class Writer {
     }
   }
 
-  async #exclusively(offset: number, length: number, action: () => Promise<void>): Promise<void> {
+  /** Runs a change of clusters when nothing else is under way in them, and not beside too many others. */
+  async exclusively(offset: number, length: number, action: () => Promise<void>): Promise<void> {
     const unit = this.#top.image.clusterSize;
     const request = this.#tracker.begin(
       alignDown(offset, unit),

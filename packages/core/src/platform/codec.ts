@@ -16,6 +16,17 @@ export interface CompressionCodec {
    * @throws LamellaError `CORRUPT` when the stream is damaged or gives another number of bytes
    */
   decompress(input: Uint8Array, outputLength: number): Awaitable<Uint8Array>;
+
+  /**
+   * Compresses one cluster. Several calls may be under way at once. A codec without this method can only
+   * be read with.
+   *
+   * @param input - bytes; unchanged until the promise settles
+   * @param maxLength - most bytes that the result may have, at least 1
+   * @returns undefined when the result would be longer than `maxLength`
+   * @throws LamellaError `UNSUPPORTED` when the platform lacks what it takes
+   */
+  compress?(input: Uint8Array, maxLength: number): Awaitable<Uint8Array | undefined>;
 }
 
 /** Multi-injection token: every registered {@link CompressionCodec}. */

@@ -55,6 +55,11 @@ export class CompressedClusters {
     );
   }
 
+  /** What compresses and decompresses; undefined where nothing is registered for it. */
+  get codec(): CompressionCodec | undefined {
+    return this.#codec;
+  }
+
   /**
    * The extent for a part of a compressed cluster.
    *

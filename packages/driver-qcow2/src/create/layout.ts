@@ -1,7 +1,7 @@
 import { alignUp, type CreateOptions, type CryptoPlatform, LamellaError } from '@lamella/core';
 import { luksLength } from '../encryption/luks/create.js';
-import { serialisePointer } from '../encryption/open.js';
 import type { NewEncryption } from '../encryption/options.js';
+import { serialisePointer } from '../encryption/pointer.js';
 import { EXTENSION, extensionsLength, type HeaderExtension } from '../header/extensions.js';
 import {
   COMPATIBLE,

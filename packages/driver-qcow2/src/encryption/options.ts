@@ -60,9 +60,6 @@ export const ENCRYPTION_OPTIONS: OptionSchema = {
   },
 };
 
-/** Largest encryption header that is read, in bytes; QEMU's have 2 MiB. */
-export const MAX_ENCRYPTION_HEADER = 64 * 1024 * 1024;
-
 /** Options of opening encrypted images. */
 export const ENCRYPTION_OPEN_OPTIONS: OptionSchema = {
   'encrypt.max-iterations': {

@@ -1,4 +1,5 @@
-import { type Awaitable, type CachedSlice, LamellaError, type Storage } from '@lamella/core';
+import { type Awaitable, type CachedSlice, isPromise, type Storage } from '@lamella/core';
+import type { MetadataGuard } from '../check/metadata-guard.js';
 import { corrupt } from '../errors.js';
 import type { Geometry } from '../geometry.js';
 import type { BlockMaker } from './block-maker.js';
@@ -23,6 +24,7 @@ export interface AllocatorParts {
   readonly refcounts: Refcounts;
   readonly blocks: BlockMaker;
   readonly reserved: ReservedClusters;
+  readonly guard: MetadataGuard;
 }
 
 /**
@@ -36,6 +38,7 @@ export class Allocator {
   readonly #refcounts: Refcounts;
   readonly #blocks: BlockMaker;
   readonly #reserved: ReservedClusters;
+  readonly #guard: MetadataGuard;
   readonly #free = new FreeClusters();
   /** First cluster that the scan has not seen. */
   #scanned = 0;
@@ -50,6 +53,7 @@ export class Allocator {
     this.#refcounts = parts.refcounts;
     this.#blocks = parts.blocks;
     this.#reserved = parts.reserved;
+    this.#guard = parts.guard;
   }
 
   /**
@@ -60,12 +64,19 @@ export class Allocator {
    * @throws LamellaError `CORRUPT`, `LIMIT_EXCEEDED`, `NO_SPACE`, `IO_ERROR`
    */
   allocate(wanted: number): Awaitable<AllocatedRun> {
-    return this.#attempt(wanted) ?? this.#allocateSlowly(wanted);
+    const run = this.#attempt(wanted) ?? this.#allocateSlowly(wanted);
+    return isPromise(run) ? run.then((allocated) => this.#admit(allocated)) : this.#admit(run);
   }
 
   /** Clusters whose refcount fell to 0 may be given out. */
   release(first: number, count: number): void {
     this.#free.add(first, count);
+  }
+
+  /** Nothing is given out that metadata takes, whatever the refcounts say. */
+  #admit(run: AllocatedRun): Awaitable<AllocatedRun> {
+    const admitted = this.#guard.admit(run.offset, run.count * this.#geometry.clusterSize);
+    return isPromise(admitted) ? admitted.then(() => run) : run;
   }
 
   async #allocateSlowly(wanted: number): Promise<AllocatedRun> {
@@ -180,25 +191,12 @@ export class Allocator {
   }
 
   #take(slice: CachedSlice, first: number, wanted: number): AllocatedRun {
-    this.#assertPlausible(first);
     let count = 0;
     while (count < wanted && this.#isFree(slice, first + count, first)) {
       this.#refcounts.put(slice, first + count, 1);
       count += 1;
     }
     return { offset: first * this.#geometry.clusterSize, count, fresh: false };
-  }
-
-  #assertPlausible(cluster: number): void {
-    const offset = cluster * this.#geometry.clusterSize;
-    const table = this.#refcounts.table;
-    if (cluster === 0 || (offset >= table.offset && offset < table.offset + table.length * 8)) {
-      throw new LamellaError('CORRUPT', 'the refcounts call the space of metadata free', {
-        location: this.#storage.location,
-        offset,
-        hint: 'Repair the image: qemu-img check -r all.',
-      });
-    }
   }
 
   /** Passes over one slice of refcounts; false if it has to be brought into memory first. */

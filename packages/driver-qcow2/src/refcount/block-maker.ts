@@ -1,4 +1,5 @@
 import { LamellaError, type Storage } from '@lamella/core';
+import type { MetadataGuard } from '../check/metadata-guard.js';
 import type { Geometry } from '../geometry.js';
 import { MAX_REFCOUNT_TABLE_BYTES } from '../header/header.js';
 import type { Drops } from './drops.js';
@@ -12,6 +13,7 @@ export interface BlockMakerParts {
   readonly refcounts: Refcounts;
   readonly reserved: ReservedClusters;
   readonly drops: Drops;
+  readonly guard: MetadataGuard;
 }
 
 /** Clusters for a larger refcount table and the refcount blocks that describe it and themselves. */
@@ -31,6 +33,7 @@ export class BlockMaker {
   readonly #refcounts: Refcounts;
   readonly #reserved: ReservedClusters;
   readonly #drops: Drops;
+  readonly #guard: MetadataGuard;
   #busy: Promise<void> | undefined;
 
   constructor(parts: BlockMakerParts) {
@@ -39,6 +42,7 @@ export class BlockMaker {
     this.#refcounts = parts.refcounts;
     this.#reserved = parts.reserved;
     this.#drops = parts.drops;
+    this.#guard = parts.guard;
   }
 
   /**
@@ -69,6 +73,8 @@ export class BlockMaker {
     const count = growth.tableClusters + growth.blocks;
     reserve(count);
     try {
+      const { clusterSize } = this.#geometry;
+      await this.#guard.admit(cluster * clusterSize, count * clusterSize);
       const firstBlock = cluster + growth.tableClusters;
       await this.#storage.writeZeroes(
         firstBlock * this.#geometry.clusterSize,

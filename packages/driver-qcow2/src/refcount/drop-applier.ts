@@ -3,6 +3,7 @@ import type { CompressedClusters } from '../compression/compressed-clusters.js';
 import type { Geometry } from '../geometry.js';
 import { CacheSnapshot } from '../tables/cache-snapshot.js';
 import type { Allocator } from './allocator.js';
+import type { CompressedPacker } from './compressed-packer.js';
 import type { Drop, Drops } from './drops.js';
 import type { Refcounts } from './refcounts.js';
 import type { ReservedClusters } from './reserved-clusters.js';
@@ -16,6 +17,7 @@ export interface DropApplierParts {
   readonly drops: Drops;
   readonly allocator: Allocator;
   readonly compressed: CompressedClusters;
+  readonly packer: CompressedPacker;
 }
 
 interface FreedRun {
@@ -48,15 +50,19 @@ export class DropApplier {
   }
 
   async #lower(drops: readonly Drop[], freed: FreedRun[]): Promise<void> {
-    const { geometry, refcounts } = this.#parts;
+    const { geometry, refcounts, reserved } = this.#parts;
     const queue = [...drops].sort((a, b) => a.offset - b.offset);
     for (const [index, drop] of queue.entries()) {
       const last = Math.floor((drop.offset + drop.length - 1) / geometry.clusterSize);
       let cluster = Math.floor(drop.offset / geometry.clusterSize);
       try {
         for (; cluster <= last; cluster += 1) {
+          // Reserved beforehand: nobody may take it between its refcount's fall to 0 and the release.
+          reserved.add(cluster, 1);
           if ((await refcounts.change(cluster, -1)) === 0) {
             this.#noteFreed(freed, cluster, drop.giveBack);
+          } else {
+            reserved.delete(cluster, 1);
           }
           if (refcounts.cache.overfull) {
             await new CacheSnapshot(refcounts.cache).write();
@@ -80,9 +86,9 @@ export class DropApplier {
   }
 
   #noteFreed(freed: FreedRun[], cluster: number, giveBack: boolean): void {
-    const { geometry, reserved, compressed } = this.#parts;
+    const { geometry, compressed, packer } = this.#parts;
     compressed.forget(cluster * geometry.clusterSize, geometry.clusterSize);
-    reserved.add(cluster, 1);
+    packer.forget(cluster);
     const run = freed.at(-1);
     if (run !== undefined && run.first + run.count === cluster && run.giveBack === giveBack) {
       run.count += 1;

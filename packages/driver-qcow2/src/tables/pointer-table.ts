@@ -73,6 +73,7 @@ export class PointerTable {
   /** Both halves of every entry as it is on disk, once an invalid one was met: they are kept as they are. */
   #raw: Uint32Array | undefined;
   #dirty = new Set<number>();
+  #watcher: ((pointer: number) => void) | undefined;
 
   constructor(
     storage: Storage,
@@ -153,11 +154,17 @@ export class PointerTable {
 
   /** Lets an entry point to a cluster that it alone refers to; 0 for nothing. */
   set(index: number, pointer: number): void {
+    this.#watcher?.(pointer);
     this.#entries[index] = pointer;
     if (this.#format.copiedFlag) {
       this.#copied[index] = pointer === 0 ? 0 : 1;
     }
     this.#dirty.add(Math.floor(index / SECTOR_ENTRIES));
+  }
+
+  /** Lets somebody know of every pointer that is set from now on, also in copies of the table. */
+  watch(watcher: (pointer: number) => void): void {
+    this.#watcher = watcher;
   }
 
   /** The error that an {@link INVALID} entry means. */
@@ -174,6 +181,7 @@ export class PointerTable {
   /** A copy of the table in memory for another place, all of it still to be written. */
   movedTo(offset: number, length: number): PointerTable {
     const moved = new PointerTable(this.#storage, this.#format, { offset, length });
+    moved.#watcher = this.#watcher;
     moved.#entries.set(this.#entries.subarray(0, length));
     moved.#copied.set(this.#copied.subarray(0, length));
     if (this.#raw !== undefined) {

@@ -14,7 +14,7 @@ export interface WriteRange {
 }
 
 /** What all allocating writes have in common: the entries that change and how they get there. */
-abstract class EntryAllocation implements Allocation {
+export abstract class EntryAllocation implements Allocation {
   readonly kind = 'allocation';
   readonly storage: Storage;
   readonly offset: number;

@@ -1,18 +1,12 @@
 import { type CryptoPlatform, LamellaError, type Storage } from '@lamella/core';
 import { keyLength } from '../cipher/cipher-spec.js';
 import { type SectorCipher, sectorCipher } from '../cipher/sector-cipher.js';
+import type { LuksPointer } from '../pointer.js';
 import { emptySlot } from './create.js';
 import { openSlot, sealSlot } from './key-slots.js';
 import { type KeySlot, keyMaterialLength, LUKS_HEADER_LENGTH, type LuksHeader } from './layout.js';
 import { parseLuksHeader } from './parse.js';
 import { serialiseLuksHeader } from './serialise.js';
-
-/** Where a LUKS header is, in bytes of the file (specification: "Full disk encryption header pointer"). */
-export interface LuksPointer {
-  readonly offset: number;
-  /** Header and key areas together. */
-  readonly length: number;
-}
 
 /** The LUKS header of an image: finds its master key, and changes the keys that open it. */
 export class LuksVolume {

@@ -1,0 +1,159 @@
+/**
+ * Reading compressed images and writing compressed, beside `qemu-img convert` doing the same: from a file
+ * to a new file, page cache warm.
+ */
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { open, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { type Disk, Lamella } from 'lamella';
+import { median } from './stats.js';
+
+const run = promisify(execFile);
+
+const MIB = 1024 * 1024;
+const SIZE = 256 * MIB;
+const CLUSTER = 64 * 1024;
+/** Bytes of one request, and requests under way at once. */
+const REQUEST = 2 * MIB;
+const DEPTH = 4;
+
+const TYPES = ['zlib', 'zstd'] as const;
+type CompressionType = (typeof TYPES)[number];
+
+/** Files of a comparison. */
+interface Files {
+  readonly raw: string;
+  readonly compressed: string;
+  readonly output: string;
+}
+
+/**
+ * Prints a table of medians and ratios.
+ *
+ * @param folder - for files of some 256 MiB each
+ */
+export async function compareCompressed(folder: string, rounds: number): Promise<void> {
+  console.log('\ncompressed clusters of 64 KiB, 256 MiB of mixed content, file to file; MB/s');
+  console.log(`${''.padEnd(26)}${'lamella'.padStart(10)}${'qemu-img convert'.padStart(20)}`);
+  const raw = join(folder, 'mixed.raw');
+  await writeFile(raw, mixedContent());
+  for (const type of TYPES) {
+    const compressed = join(folder, `mixed-${type}.qcow2`);
+    await qemuWrite(raw, compressed, type);
+    const files = { raw, compressed, output: join(folder, 'output') };
+    await compare(`read ${type}`, files, rounds, read, ({ output }) =>
+      qemuRead(compressed, output),
+    );
+    await compare(
+      `write ${type}`,
+      files,
+      rounds,
+      (files) => write(files, type),
+      ({ output }) => qemuWrite(raw, output, type),
+    );
+    await rm(compressed);
+  }
+  await rm(raw);
+}
+
+type Action = (files: Files) => Promise<void>;
+
+/** The contenders take turns, so that a slow moment of the machine hits both. */
+async function compare(
+  name: string,
+  files: Files,
+  rounds: number,
+  own: Action,
+  theirs: Action,
+): Promise<void> {
+  const times: [number[], number[]] = [[], []];
+  for (let round = 0; round < rounds; round += 1) {
+    times[0].push(await seconds(own, files));
+    times[1].push(await seconds(theirs, files));
+  }
+  const [ours, qemu] = [median(times[0]), median(times[1])];
+  const rate = (time: number) => (SIZE / 1e6 / time).toFixed(0);
+  const ratio = (ours / qemu).toFixed(2);
+  console.log(`${name.padEnd(26)}${rate(ours).padStart(10)}${rate(qemu).padStart(20)} (${ratio})`);
+}
+
+async function seconds(action: Action, files: Files): Promise<number> {
+  await rm(files.output, { force: true });
+  const start = process.hrtime.bigint();
+  await action(files);
+  return Number(process.hrtime.bigint() - start) / 1e9;
+}
+
+async function read({ compressed, output }: Files): Promise<void> {
+  await using disk = await new Lamella().open(compressed);
+  const file = await open(output, 'w');
+  try {
+    await inLanes(async (buffer, offset) => {
+      await disk.read(buffer, offset);
+      await file.write(buffer, 0, buffer.length, offset);
+    });
+  } finally {
+    await file.close();
+  }
+}
+
+async function write({ raw, output }: Files, type: CompressionType): Promise<void> {
+  const lamella = new Lamella();
+  const options = { compression_type: type, cluster_size: CLUSTER };
+  await lamella.create(output, { format: 'qcow2', size: SIZE, options });
+  const file = await open(raw);
+  const disk: Disk = await lamella.open(output, { writable: true });
+  try {
+    await inLanes(async (buffer, offset) => {
+      await file.read(buffer, 0, buffer.length, offset);
+      await disk.writeCompressed(buffer, offset);
+    });
+  } finally {
+    await disk.close();
+    await file.close();
+  }
+}
+
+/** Passes over the disk with several requests under way. */
+async function inLanes(
+  request: (buffer: Uint8Array, offset: number) => Promise<void>,
+): Promise<void> {
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    const buffer = new Uint8Array(REQUEST);
+    while (next < SIZE) {
+      const offset = next;
+      next += REQUEST;
+      await request(buffer, offset);
+    }
+  };
+  await Promise.all(Array.from({ length: DEPTH }, lane));
+}
+
+async function qemuRead(from: string, to: string): Promise<void> {
+  await run('qemu-img', ['convert', '-f', 'qcow2', '-O', 'raw', from, to]);
+}
+
+async function qemuWrite(from: string, to: string, type: CompressionType): Promise<void> {
+  const options = `compression_type=${type},cluster_size=${CLUSTER}`;
+  await run('qemu-img', ['convert', '-c', '-f', 'raw', '-O', 'qcow2', '-o', options, from, to]);
+}
+
+/** A quarter that does not compress, the rest text and tables that do, in stretches of 1 MiB. */
+function mixedContent(): Uint8Array {
+  const content = new Uint8Array(SIZE);
+  const words = 'the image a cluster of sectors maps refers to frees shares and writes'.split(' ');
+  for (let at = 0, stretch = 0; at < SIZE; at += MIB, stretch += 1) {
+    const part = content.subarray(at, at + MIB);
+    if (stretch % 4 === 3) {
+      part.set(randomBytes(MIB));
+      continue;
+    }
+    const picks = randomBytes(MIB / 4);
+    const text = Array.from(picks, (pick) => words[pick % words.length] ?? `${pick}`).join(' ');
+    part.set(new TextEncoder().encode(text.slice(0, MIB)));
+  }
+  return content;
+}

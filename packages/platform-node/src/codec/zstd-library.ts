@@ -1,0 +1,113 @@
+import { createRequire } from 'node:module';
+import * as zlib from 'node:zlib';
+import type { InjectionToken } from 'tsyringe';
+
+/** An implementation of Zstandard that works off the main thread, on the thread pool. */
+export interface ZstdLibrary {
+  /**
+   * Compresses into one frame.
+   */
+  compress(input: Uint8Array): Promise<Uint8Array>;
+  /**
+   * Decompresses one frame whose header claims nothing absurd.
+   *
+   * @param maxLength - bytes that are expected; giving more may be an error
+   */
+  decompress(frame: Uint8Array, maxLength: number): Promise<Uint8Array>;
+}
+
+/** Token of the {@link ZstdLibrary} to use. */
+export const ZSTD_LIBRARY: InjectionToken<ZstdLibrary | undefined> =
+  Symbol.for('lamella.ZstdLibrary');
+
+/** zstd's own default. */
+const LEVEL = 3;
+const PACKAGE = '@toondepauw/node-zstd';
+
+/**
+ * Node.js's own, from 22.15 and 23.8 on; undefined in older versions.
+ *
+ * @param functions - where to look; `node:zlib` by default
+ */
+export function builtInZstd(functions: object = zlib): ZstdLibrary | undefined {
+  const compress = method(functions, 'zstdCompress');
+  const decompress = method(functions, 'zstdDecompress');
+  if (compress === undefined || decompress === undefined) {
+    return undefined;
+  }
+  return {
+    compress: (input) => called(compress, input, { pledgedSrcSize: input.length }),
+    decompress: (frame, maxLength) =>
+      called(decompress, frame, { maxOutputLength: maxLength, chunkSize: chunkFor(maxLength) }),
+  };
+}
+
+/**
+ * The optional dependency `@toondepauw/node-zstd`, a prebuilt addon; undefined where it is not installed
+ * or has no binary for this platform.
+ */
+export function packagedZstd(): ZstdLibrary | undefined {
+  try {
+    const loaded: unknown = createRequire(import.meta.url)(PACKAGE);
+    if (!isPackage(loaded)) {
+      return undefined;
+    }
+    const encoder = new loaded.Encoder(LEVEL);
+    const decoder = new loaded.Decoder();
+    return {
+      compress: (input) => encoder.encode(asBuffer(input)),
+      decompress: (frame) => decoder.decode(asBuffer(frame)),
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+/** The part of the package that is used here. */
+interface ZstdPackage {
+  readonly Encoder: new (level: number) => { encode(data: Buffer): Promise<Buffer> };
+  readonly Decoder: new () => { decode(data: Buffer): Promise<Buffer> };
+}
+
+function isPackage(value: unknown): value is ZstdPackage {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'Encoder' in value &&
+    typeof value.Encoder === 'function' &&
+    'Decoder' in value &&
+    typeof value.Decoder === 'function'
+  );
+}
+
+/** The same memory as a `Buffer`. */
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** Smallest output chunk that zlib takes, and one byte to spare so that the end needs no second chunk. */
+function chunkFor(length: number): number {
+  return Math.max(64, length + 1);
+}
+
+type Method = (...args: readonly unknown[]) => unknown;
+
+/** A function that the type declarations of Node.js 20 do not know. */
+function method(owner: object, name: string): Method | undefined {
+  const value: unknown = Reflect.get(owner, name);
+  return typeof value === 'function'
+    ? (...args) => Reflect.apply(value, undefined, args)
+    : undefined;
+}
+
+function called(run: Method, input: Uint8Array, options: object): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    run(input, options, (error: unknown, result: unknown) => {
+      if (result instanceof Uint8Array) {
+        resolve(result);
+      } else {
+        reject(error);
+      }
+    });
+  });
+}
