@@ -11,6 +11,7 @@ const CORE_LINES = [
   'driver',
   'engine',
   'chain',
+  'operations',
 ];
 
 const coreLayering = CORE_LINES.slice(0, -1).map((line, index) => ({

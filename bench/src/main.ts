@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { widenThreadPool } from '@lamella/platform-node';
 import { compareCompressed } from './compressed.js';
 import { type Contender, library, qemu } from './contenders.js';
+import { compareExtents } from './extents.js';
 import { median } from './stats.js';
 import { WORKLOADS, type Workload } from './workload.js';
 
@@ -45,7 +46,9 @@ try {
     'time per request; in brackets lamella / qemu-img: below 1 is faster than qemu-img\n',
   );
   console.log(`${''.padEnd(35)}${CONTENDERS.map(({ name }) => name.padStart(18)).join(' ')}`);
-  for (const format of ['qcow2', 'qed']) {
+  // `BENCH_ONLY=extents` leaves the rest out.
+  const formats = process.env.BENCH_ONLY === 'extents' ? [] : ['qcow2', 'qed'];
+  for (const format of formats) {
     const image = join(folder, `bench.${format}`);
     execFileSync('qemu-img', ['create', '-q', '-f', format, image, SIZE]);
     execFileSync('qemu-io', ['-f', format, '-c', `write -P 0xa5 0 ${SIZE}`, image]);
@@ -56,6 +59,7 @@ try {
     await rm(image);
   }
   await compareCompressed(folder, ROUNDS);
+  await compareExtents(folder, ROUNDS);
 } finally {
   await rm(folder, { recursive: true });
 }

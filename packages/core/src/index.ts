@@ -6,5 +6,15 @@ export * from './driver/index.js';
 export * from './engine/index.js';
 export * from './errors/index.js';
 export * from './metadata/index.js';
+export {
+  type CheckImageOptions,
+  type CommitOptions,
+  type CommitResult,
+  check as checkImage,
+  commit as commitImage,
+  type RebaseOptions,
+  type RebaseResult,
+  rebase as rebaseImage,
+} from './operations/index.js';
 export * from './platform/index.js';
 export * from './storage/index.js';

@@ -188,6 +188,13 @@ export class WritableQcow2Image extends Qcow2Image {
     return super.check(options);
   }
 
+  async makeEmpty(): Promise<void> {
+    if (this.size > 0) {
+      await this.#clearer.clear(0, this.size, { zeroBelow: true, unmap: true, forget: true });
+    }
+    await this.flush();
+  }
+
   override async close(): Promise<void> {
     if (this.#closed) {
       return;

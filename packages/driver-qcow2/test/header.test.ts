@@ -45,7 +45,6 @@ const DAMAGES: readonly Damage[] = [
   { name: 'unknown feature', code: 'UNSUPPORTED', offset: 72, damage: u32(76, 1 << 20) },
   { name: 'unknown feature 63', code: 'UNSUPPORTED', offset: 72, damage: u32(72, 0x80000000) },
   { name: 'external data file', code: 'UNSUPPORTED', damage: u32(76, 4), message: /external data/ },
-  { name: 'dirty, written', code: 'UNSUPPORTED', writable: true, damage: u32(76, 1) },
   { name: 'corrupt, written', code: 'CORRUPT', writable: true, damage: u32(76, 2) },
   { name: 'zstd without its bit', code: 'INVALID_HEADER', offset: 104, damage: u32(104, 1 << 24) },
   { name: 'bit without compression type', code: 'INVALID_HEADER', offset: 104, damage: u32(76, 8) },

@@ -40,7 +40,7 @@ export class Allocator {
   readonly #storage: Storage;
   readonly #clusterSize: number;
   /** A stack: only its top is looked at. */
-  readonly #free: HostRun[];
+  #free: HostRun[];
   #end: number;
   /** Bytes of the file that may be given out without growing it. */
   #reserved: number;
@@ -57,6 +57,14 @@ export class Allocator {
     this.#freshFrom = alignUp(storage.size, clusterSize);
     this.#free = state.free.slice(0, MAX_FREE_RUNS);
     this.#grown = state.end < this.#reserved;
+  }
+
+  /** Starts over from what a check found; nothing may be set aside at the moment. */
+  adopt(state: AllocatorState): void {
+    this.#end = state.end;
+    this.#reserved = this.#storage.size - (this.#storage.size % this.#clusterSize);
+    this.#freshFrom = alignUp(this.#storage.size, this.#clusterSize);
+    this.#free = state.free.slice(0, MAX_FREE_RUNS);
   }
 
   /** Byte offset behind the last cluster given out; everything that is mapped lies before it. */

@@ -1,199 +1,95 @@
-import { alignDown, LamellaError, type Storage, viewOf } from '@lamella/core';
-import type { HostRun } from './allocator.js';
-import { ClusterSet } from './cluster-set.js';
-import { UNALLOCATED, ZERO } from './entries.js';
-import { ENTRY_SIZE, type Geometry } from './geometry.js';
+import {
+  type CheckFinding,
+  type CheckOptions,
+  type CheckResult,
+  MAX_FINDINGS,
+  type Storage,
+} from '@lamella/core';
+import type { AllocatorState } from './allocator.js';
+import type { Geometry } from './geometry.js';
+import { type ScanResult, scanImage } from './scan.js';
 
-/** Most clusters of a file that is checked: the bitmap takes at most 512 MiB. */
-const MAX_CLUSTERS = 2 ** 32;
-/** Bytes of a table that are read at once. */
-const CHUNK = 256 * 1024;
-/** Most runs of unused clusters that a result lists. */
-const MAX_LISTED_RUNS = 65536;
-
-const TWO_32 = 0x1_0000_0000;
-
-/** What is wrong with an image (specification: "Consistency checking"). */
-export interface CheckResult {
-  /** Entries that contradict the specification, repaired ones included. */
-  readonly corruptions: number;
-  /** Of those, entries that clearing repairs: they point to no whole cluster of their own. */
-  readonly repairable: number;
-  /** Of those, entries that were cleared. */
-  readonly fixed: number;
-  /** Clusters that nothing refers to. */
-  readonly leaks: number;
-  /** Clusters with data. */
-  readonly dataClusters: number;
-  /** Runs of leaked clusters before {@link CheckResult.end}, at most 65536 of them. */
-  readonly leakedRuns: readonly HostRun[];
-  /** Byte offset behind the last cluster that something refers to. */
-  readonly end: number;
-}
-
-/** How a check is made. */
-export interface CheckOptions {
-  /** Clear entries that point where nothing can be, which makes the range read from the backing file. */
-  readonly repair: boolean;
+/** What a check of a QED image gives. */
+export interface CheckOutcome {
+  /** The verdict, in the counts of `qemu-img check`. */
+  readonly result: CheckResult;
+  /** Which clusters may be given out now; undefined while the tables can't be relied on. */
+  readonly allocation: AllocatorState | undefined;
 }
 
 /**
- * Walks all tables: each must lie within the file, aligned, and each cluster be referred to once at
- * most. Nothing else may use the image meanwhile, and the storage must hold all changes. Repairs are
- * written but not flushed.
+ * Checks an image whose changes are all in the storage, and repairs it if asked to. `leaks` and `all`
+ * repair alike, as in QEMU 7.2: entries that point where nothing can be are cleared; clusters that are
+ * referred to twice stay, since nobody can tell whose they are. Leaked clusters stay counted as leaks:
+ * QED has no record of free space, so they are only known for as long as the image is open.
  *
- * Memory: one bit per referenced cluster and 512 KiB.
- *
- * @throws LamellaError `LIMIT_EXCEEDED` for a file of more than 2^32 clusters, and as `Storage.read`
- * and `Storage.write`
+ * @param imageSize - bytes of the guest's disk
+ * @throws LamellaError as {@link scanImage}
  */
 export async function checkImage(
   storage: Storage,
   geometry: Geometry,
+  imageSize: number,
   options: CheckOptions,
-): Promise<CheckResult> {
-  const clusters = Math.floor(storage.size / geometry.clusterSize);
-  if (clusters > MAX_CLUSTERS) {
-    throw new LamellaError(
-      'LIMIT_EXCEEDED',
-      `the file has ${clusters} clusters; at most ${MAX_CLUSTERS} can be checked`,
-      { location: storage.location, hint: 'Check the image with another program.' },
-    );
+): Promise<CheckOutcome> {
+  const { signal, onProgress } = options;
+  const repair = (options.repair ?? 'none') !== 'none';
+  const first = await scanImage(storage, geometry, { repair, signal, onProgress });
+  if (first.fixed > 0) {
+    await storage.flush();
   }
-  return new Checker(storage, geometry, options).run();
+  // What the cleared entries counted for, only another look can tell.
+  const last =
+    first.fixed > 0
+      ? await scanImage(storage, geometry, { repair: false, signal, onProgress })
+      : first;
+  return {
+    result: {
+      corruptions: last.corruptions,
+      leaks: last.leaks,
+      checkErrors: 0,
+      corruptionsFixed: first.fixed,
+      leaksFixed: 0,
+      totalClusters: Math.ceil(imageSize / geometry.clusterSize),
+      allocatedClusters: last.dataClusters,
+      fragmentedClusters: last.fragmentedClusters,
+      compressedClusters: 0,
+      findings: [
+        ...first.findings,
+        ...leakFindings(last, geometry.fileEnd(storage.size), geometry.clusterSize),
+      ].slice(0, MAX_FINDINGS),
+    },
+    allocation: allocationAfter(storage, geometry, first, last),
+  };
 }
 
-class Checker {
-  readonly #storage: Storage;
-  readonly #geometry: Geometry;
-  readonly #repair: boolean;
-  readonly #fileEnd: number;
-  /** Clusters behind the header, counted from there. */
-  readonly #used = new ClusterSet();
-  #corruptions = 0;
-  #repairable = 0;
-  #fixed = 0;
-  #dataClusters = 0;
-
-  constructor(storage: Storage, geometry: Geometry, options: CheckOptions) {
-    this.#storage = storage;
-    this.#geometry = geometry;
-    this.#repair = options.repair;
-    this.#fileEnd = alignDown(storage.size, geometry.clusterSize);
+/** What may be given out after a check. */
+function allocationAfter(
+  storage: Storage,
+  geometry: Geometry,
+  first: ScanResult,
+  last: ScanResult,
+): AllocatorState | undefined {
+  if (last.corruptions > 0) {
+    return undefined;
   }
-
-  async run(): Promise<CheckResult> {
-    const { clusterSize, headerEnd, l1Offset, tableBytes } = this.#geometry;
-    this.#use(l1Offset, tableBytes);
-    await this.#walk(l1Offset, async (table) => {
-      if (!this.#geometry.isRegular(table, tableBytes, this.#fileEnd)) {
-        return 'invalid';
-      }
-      if (!this.#use(table, tableBytes)) {
-        return 'shared';
-      }
-      await this.#walk(table, (data) => this.#checkData(data));
-      return 'good';
-    });
-    return {
-      corruptions: this.#corruptions,
-      repairable: this.#repairable,
-      fixed: this.#fixed,
-      leaks: (this.#fileEnd - headerEnd) / clusterSize - this.#used.size,
-      dataClusters: this.#dataClusters,
-      leakedRuns: this.#leakedRuns(),
-      end: headerEnd + this.#used.end * clusterSize,
-    };
+  if (first.fixed > 0) {
+    // What a cleared entry referred to may still be of use to somebody: nothing is reused.
+    return { end: geometry.fileEnd(storage.size), free: [] };
   }
-
-  #checkData(data: number): Verdict {
-    const { clusterSize } = this.#geometry;
-    if (data === ZERO) {
-      return 'good';
-    }
-    if (!this.#geometry.isRegular(data, clusterSize, this.#fileEnd)) {
-      return 'invalid';
-    }
-    if (!this.#use(data, clusterSize)) {
-      return 'shared';
-    }
-    this.#dataClusters += 1;
-    return 'good';
-  }
-
-  #use(offset: number, bytes: number): boolean {
-    const { clusterSize, headerEnd } = this.#geometry;
-    return this.#used.add((offset - headerEnd) / clusterSize, bytes / clusterSize);
-  }
-
-  /** Judges all entries of a table that are not 0, skipping holes of the file. */
-  async #walk(table: number, judge: (entry: number) => Verdict | Promise<Verdict>): Promise<void> {
-    const tableEnd = table + this.#geometry.tableBytes;
-    for (let offset = table; offset < tableEnd; ) {
-      const extent = await this.#storage.map(offset, tableEnd - offset);
-      // A hole may begin within an entry: whole entries are skipped, the rest is read.
-      const skipped = extent.kind === 'hole' ? alignDown(extent.length, ENTRY_SIZE) : 0;
-      if (skipped > 0) {
-        offset += skipped;
-      } else {
-        const length = Math.min(CHUNK, tableEnd - offset);
-        await this.#walkChunk(offset, length, judge);
-        offset += length;
-      }
-    }
-  }
-
-  async #walkChunk(
-    offset: number,
-    length: number,
-    judge: (entry: number) => Verdict | Promise<Verdict>,
-  ): Promise<void> {
-    const bytes = new Uint8Array(length);
-    const view = viewOf(bytes);
-    await this.#storage.read(bytes, offset);
-    let cleared = 0;
-    for (let position = 0; position < length; position += ENTRY_SIZE) {
-      const high = view.getUint32(position + 4, true);
-      const entry = high * TWO_32 + view.getUint32(position, true);
-      if (entry !== UNALLOCATED) {
-        const verdict = judge(entry);
-        if (this.#count(typeof verdict === 'string' ? verdict : await verdict)) {
-          bytes.fill(0, position, position + ENTRY_SIZE);
-          cleared += 1;
-        }
-      }
-    }
-    if (cleared > 0) {
-      await this.#storage.write(bytes, offset);
-      this.#fixed += cleared;
-    }
-  }
-
-  /** Counts a verdict; whether the entry is to be cleared. */
-  #count(verdict: Verdict): boolean {
-    if (verdict === 'good') {
-      return false;
-    }
-    this.#corruptions += 1;
-    if (verdict === 'shared') {
-      return false;
-    }
-    this.#repairable += 1;
-    return this.#repair;
-  }
-
-  #leakedRuns(): HostRun[] {
-    const { clusterSize, headerEnd } = this.#geometry;
-    const runs: HostRun[] = [];
-    for (const gap of this.#used.gaps(this.#used.end)) {
-      if (runs.length === MAX_LISTED_RUNS) {
-        break;
-      }
-      runs.push({ offset: headerEnd + gap.first * clusterSize, count: gap.count });
-    }
-    return runs;
-  }
+  return { end: last.end, free: last.leakedRuns };
 }
 
-/** `invalid` points where nothing can be; `shared` points to a cluster that something else uses. */
-type Verdict = 'good' | 'invalid' | 'shared';
+function leakFindings(
+  { leakedRuns, end }: ScanResult,
+  fileEnd: number,
+  clusterSize: number,
+): CheckFinding[] {
+  const tail = { offset: end, count: Math.max(0, (fileEnd - end) / clusterSize) };
+  return (tail.count === 0 ? leakedRuns : [...leakedRuns, tail]).map(({ offset, count }) => ({
+    kind: 'leak',
+    message: count === 1 ? 'nothing uses a cluster' : `nothing uses ${count} clusters`,
+    offset,
+    fixed: false,
+  }));
+}

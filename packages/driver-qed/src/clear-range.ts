@@ -104,7 +104,11 @@ export class ClearRange {
       const first = cluster + done;
       const part = Math.min(count - done, SLICE_ENTRIES - (first % SLICE_ENTRIES));
       await this.#gate.pass();
-      await this.#mapper.set(first, part, ZERO, 0);
+      try {
+        await this.#mapper.set(first, part, ZERO, 0);
+      } finally {
+        this.#gate.leave();
+      }
       done += part;
     }
   }

@@ -1,5 +1,6 @@
-import type { Allocation, Awaitable, Storage } from '@lamella/core';
+import { type Allocation, type Awaitable, isPromise, type Storage } from '@lamella/core';
 import type { Allocator, Claim } from './allocator.js';
+import type { ChangeGate } from './change-gate.js';
 import type { Mapper } from './mapper.js';
 
 /** The guest clusters that an allocating write fills. */
@@ -26,7 +27,9 @@ export class ClusterAllocation implements Allocation {
   readonly #clusterSize: number;
   readonly #mapper: Mapper;
   readonly #allocator: Allocator;
+  readonly #gate: ChangeGate;
 
+  /** @param gate - was passed; is left when the allocation ends */
   constructor(
     storage: Storage,
     clusterSize: number,
@@ -34,6 +37,7 @@ export class ClusterAllocation implements Allocation {
     claim: Claim,
     mapper: Mapper,
     allocator: Allocator,
+    gate: ChangeGate,
   ) {
     const room = claim.count * clusterSize - guest.skip;
     this.length = Math.min(guest.length, room);
@@ -47,14 +51,22 @@ export class ClusterAllocation implements Allocation {
     this.#clusterSize = clusterSize;
     this.#mapper = mapper;
     this.#allocator = allocator;
+    this.#gate = gate;
   }
 
   commit(): Awaitable<void> {
     const { offset, count } = this.#claim;
-    return this.#mapper.set(this.#guest.cluster, count, offset, this.#clusterSize);
+    const mapping = this.#mapper.set(this.#guest.cluster, count, offset, this.#clusterSize);
+    if (isPromise(mapping)) {
+      return mapping.then(() => this.#gate.leave());
+    }
+    this.#gate.leave();
+    return undefined;
   }
 
+  /** Called instead of a commit, or after one that failed: the gate is left once either way. */
   abort(): void {
     this.#allocator.release(this.#claim);
+    this.#gate.leave();
   }
 }

@@ -29,20 +29,20 @@ export class ClusterSet {
   /**
    * Adds a run of numbers.
    *
-   * @returns whether all of them were new; if not, the set stays as it is
+   * @returns how many of them were there already
    */
-  add(first: number, count: number): boolean {
+  add(first: number, count: number): number {
+    let present = 0;
     for (let number = first; number < first + count; number += 1) {
       if (this.#has(number)) {
-        return false;
+        present += 1;
+      } else {
+        this.#set(number);
       }
     }
-    for (let number = first; number < first + count; number += 1) {
-      this.#set(number);
-    }
-    this.#size += count;
+    this.#size += count - present;
     this.#end = Math.max(this.#end, first + count);
-    return true;
+    return present;
   }
 
   /** The runs of numbers from 0 to below `limit` that are not in the set, in order. */

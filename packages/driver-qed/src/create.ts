@@ -6,6 +6,7 @@ import {
   type OptionSchema,
   type Storage,
 } from '@lamella/core';
+import { encodeName } from './backing-name.js';
 import {
   Geometry,
   MAX_CLUSTER_SIZE,
@@ -13,7 +14,7 @@ import {
   MIN_CLUSTER_SIZE,
   SECTOR_SIZE,
 } from './geometry.js';
-import { encodeHeader, FEATURE, type HeaderValues, MAX_BACKING_NAME } from './header.js';
+import { encodeHeader, FEATURE, type HeaderValues } from './header-fields.js';
 
 /**
  * Create options, named as `qemu-img create -o` names them. The specification allows more than QEMU
@@ -97,26 +98,4 @@ function checkSize(size: number, clusterSize: number, tableSize: number): number
     );
   }
   return rounded;
-}
-
-function encodeName(name: string | undefined): Uint8Array {
-  if (name === undefined) {
-    return new Uint8Array(0);
-  }
-  const bytes = new TextEncoder().encode(name);
-  if (bytes.length === 0 || bytes.includes(0)) {
-    throw new LamellaError(
-      'INVALID_ARGUMENT',
-      'a backing filename cannot be empty or contain a NUL byte',
-      { hint: 'Give the name of the backing file, or none.' },
-    );
-  }
-  if (bytes.length > MAX_BACKING_NAME) {
-    throw new LamellaError(
-      'LIMIT_EXCEEDED',
-      `the backing filename has ${bytes.length} bytes; QED allows ${MAX_BACKING_NAME}`,
-      { hint: 'Use a shorter path, relative to the image.' },
-    );
-  }
-  return bytes;
 }

@@ -1,4 +1,4 @@
-import { LamellaError } from '@lamella/core';
+import { alignDown, alignUp, LamellaError } from '@lamella/core';
 
 /** Smallest cluster, bytes (specification: `cluster_size`). */
 export const MIN_CLUSTER_SIZE = 4096;
@@ -77,17 +77,34 @@ export class Geometry {
   }
 
   /**
-   * Whether `bytes` from `offset` may be clusters that a table points to: aligned, behind the header,
-   * beside the L1 table and before `end`.
+   * End of the last whole cluster of a file. A file that ends within a sector counts as ending with it,
+   * as everywhere: the missing bytes are zeroes.
    *
-   * @param end - byte offset of the end of the last whole cluster of the file
+   * @param size - bytes of the file
+   */
+  fileEnd(size: number): number {
+    return alignDown(alignUp(size, SECTOR_SIZE), this.clusterSize);
+  }
+
+  /**
+   * Whether `bytes` from `offset` are whole clusters behind the header and before `end`.
+   *
+   * @param end - see {@link Geometry.fileEnd}
+   */
+  isWhole(offset: number, bytes: number, end: number): boolean {
+    const cluster = offset / this.clusterSize;
+    return Math.floor(cluster) === cluster && offset >= this.headerEnd && offset + bytes <= end;
+  }
+
+  /**
+   * Whether `bytes` from `offset` may be clusters that a table points to: whole, and beside the L1
+   * table.
+   *
+   * @param end - see {@link Geometry.fileEnd}
    */
   isRegular(offset: number, bytes: number, end: number): boolean {
-    const cluster = offset / this.clusterSize;
     return (
-      Math.floor(cluster) === cluster &&
-      offset >= this.headerEnd &&
-      offset + bytes <= end &&
+      this.isWhole(offset, bytes, end) &&
       (offset >= this.l1Offset + this.tableBytes || offset + bytes <= this.l1Offset)
     );
   }

@@ -1,6 +1,6 @@
 import type { Awaitable, Storage } from '@lamella/core';
 import type { Flusher } from './flusher.js';
-import { encodeField, FEATURE, FIELD } from './header.js';
+import { encodeField, FEATURE, FIELD } from './header-fields.js';
 
 /**
  * The mark of an image that is being changed (specification: `QED_F_NEED_CHECK`): durable before the
@@ -10,7 +10,7 @@ export class NeedCheck {
   readonly #storage: Storage;
   readonly #flusher: Flusher;
   /** `features` without the mark. */
-  readonly #features: number;
+  #features: number;
   /** The mark is durable. */
   #set: boolean;
   /** The mark may stand in the file. */
@@ -26,6 +26,16 @@ export class NeedCheck {
     this.#features = features & ~FEATURE.needCheck;
     this.#set = (features & FEATURE.needCheck) !== 0;
     this.#written = this.#set;
+  }
+
+  /** The header's `features` as they stand in the file, while nothing is changing them. */
+  get features(): number {
+    return this.#written ? this.#features | FEATURE.needCheck : this.#features;
+  }
+
+  /** Takes note that other bits of `features` were written. */
+  adopt(features: number): void {
+    this.#features = features & ~FEATURE.needCheck;
   }
 
   /** Whether a clean close has something to clear. */

@@ -84,12 +84,25 @@ export class Placer {
 
   #allocate(guest: GuestRun, count: number): Awaitable<Placement> {
     const passing = this.#gate.pass();
-    const claim = isPromise(passing)
-      ? passing.then(() => this.#allocator.claim(count))
-      : this.#allocator.claim(count);
+    const claim = isPromise(passing) ? passing.then(() => this.#claim(count)) : this.#claim(count);
     return isPromise(claim)
       ? claim.then((claimed) => this.#allocation(guest, claimed))
       : this.#allocation(guest, claim);
+  }
+
+  /** Clusters for somebody who passed the gate, and leaves it if there are none. */
+  #claim(count: number): Awaitable<Claim> {
+    try {
+      const claim = this.#allocator.claim(count);
+      return isPromise(claim) ? claim.catch((error: unknown) => this.#fail(error)) : claim;
+    } catch (error) {
+      return this.#fail(error);
+    }
+  }
+
+  #fail(error: unknown): never {
+    this.#gate.leave();
+    throw error;
   }
 
   #allocation(guest: GuestRun, claim: Claim): ClusterAllocation {
@@ -100,6 +113,7 @@ export class Placer {
       claim,
       this.#mapper,
       this.#allocator,
+      this.#gate,
     );
   }
 

@@ -1,27 +1,45 @@
 import {
-  alignDown,
   type BlockDriver,
+  CLOCK,
+  type Clock,
   type CreateOptions,
   LamellaError,
   LOGGER,
   type Logger,
+  type Measurement,
+  type MeasureRequest,
   MIN_CACHED_SLICES,
   type OpenOptions,
+  type OptionSchema,
+  parseOptions,
   type Storage,
   silentLogger,
+  systemClock,
 } from '@lamella/core';
 import { inject, injectable } from 'tsyringe';
 import type { AllocatorState } from './allocator.js';
-import { type CheckResult, checkImage } from './check.js';
 import { CREATE_OPTIONS, createImage, planCreate } from './create.js';
 import { SLICE_SIZE } from './geometry.js';
-import { encodeField, FEATURE, FIELD, hasMagic, type QedHeader, readHeader } from './header.js';
+import { hasMagic, type QedHeader, readHeader } from './header.js';
+import { encodeField, FEATURE, FIELD } from './header-fields.js';
+import { measureImage } from './measure.js';
 import { QedImage } from './qed-image.js';
+import { type ScanResult, scanImage } from './scan.js';
 
 /** Bytes of metadata that are cached unless the caller says otherwise. */
 const DEFAULT_CACHE_SIZE = 32 * 1024 * 1024;
 /** Least of it. */
 const MIN_CACHE_SIZE = MIN_CACHED_SLICES * SLICE_SIZE;
+
+/** Open options. */
+const OPEN_OPTIONS: OptionSchema = {
+  reclaim: {
+    type: 'boolean',
+    description:
+      'On a writable open, read all tables to find clusters that nothing uses, and use them first',
+    default: false,
+  },
+};
 
 /**
  * QEMU's enhanced disk format: two levels of tables and an append pointer, written to the
@@ -31,14 +49,21 @@ const MIN_CACHE_SIZE = MIN_CACHED_SLICES * SLICE_SIZE;
 export class QedDriver implements BlockDriver {
   readonly format = 'qed';
   readonly createOptions = CREATE_OPTIONS;
+  readonly openOptions = OPEN_OPTIONS;
   readonly supportsBacking = true;
   readonly #logger: Logger;
+  readonly #clock: Clock;
 
   /**
    * @param logger - is told when an image had to be repaired
+   * @param clock - tells when an image has been idle for 5 seconds and is marked as clean
    */
-  constructor(@inject(LOGGER, { isOptional: true }) logger?: Logger) {
+  constructor(
+    @inject(LOGGER, { isOptional: true }) logger?: Logger,
+    @inject(CLOCK, { isOptional: true }) clock?: Clock,
+  ) {
     this.#logger = logger ?? silentLogger;
+    this.#clock = clock ?? systemClock;
   }
 
   probe(head: Uint8Array): number {
@@ -47,16 +72,20 @@ export class QedDriver implements BlockDriver {
 
   /**
    * Opens an image. One that was not closed cleanly is checked and repaired when `writable`; read-only
-   * it opens as it is and says so in `options.need_check`.
+   * it opens as it is and says so in `options.need_check`. For a check it opens as it is, too, and takes
+   * no writes until `Image.check` found its tables in order.
    *
-   * @throws LamellaError `WRONG_FORMAT`, `TRUNCATED`, `INVALID_HEADER`, `UNSUPPORTED`,
+   * @throws LamellaError `INVALID_ARGUMENT`, `WRONG_FORMAT`, `TRUNCATED`, `INVALID_HEADER`, `UNSUPPORTED`,
    * `LIMIT_EXCEEDED`; `CORRUPT` for an unclean image that cannot be repaired without loss
    */
   async open(storage: Storage, options: OpenOptions): Promise<QedImage> {
+    const { reclaim } = parseOptions(OPEN_OPTIONS, options.options ?? {}, 'opening a QED image');
     const header = await readHeader(storage);
     const { writable } = options;
     const unclean = (header.features & FEATURE.needCheck) !== 0;
-    const found = writable && unclean ? await findDamage(storage, header) : undefined;
+    const unchecked = options.forCheck === true && unclean;
+    const scanned = writable && options.forCheck !== true && (unclean || reclaim === true);
+    const found = scanned ? await findDamage(storage, header) : undefined;
     if (writable) {
       await options.beforeWriting?.({ backing: header.backing });
     }
@@ -64,12 +93,18 @@ export class QedDriver implements BlockDriver {
       await storage.write(encodeField(0), FIELD.autoclearFeatures);
       await storage.flush();
     }
-    const allocation =
-      found === undefined
-        ? { end: alignDown(storage.size, header.geometry.clusterSize), free: [] }
-        : await this.#repair(storage, header, found);
+    const clean = { end: header.geometry.fileEnd(storage.size), free: [] };
+    const allocation = found === undefined ? clean : await this.#repair(storage, header, found);
     const cacheSize = Math.max(MIN_CACHE_SIZE, options.cacheSize ?? DEFAULT_CACHE_SIZE);
-    return new QedImage({ storage, header, writable, cacheSize, allocation });
+    const clock = this.#clock;
+    return new QedImage({
+      storage,
+      header,
+      writable,
+      cacheSize,
+      allocation: unchecked ? undefined : allocation,
+      clock,
+    });
   }
 
   /**
@@ -89,38 +124,48 @@ export class QedDriver implements BlockDriver {
     return createImage(storage, options);
   }
 
+  /**
+   * Space for an image of these options. QEMU 7.2 can't tell; the numbers are those of the format: the
+   * header, the L1 table, and the L2 tables and clusters that the data needs.
+   *
+   * @throws LamellaError as {@link QedDriver.validateCreate}
+   */
+  measure(request: MeasureRequest): Promise<Measurement> {
+    return measureImage(request);
+  }
+
   async #repair(
     storage: Storage,
     { geometry }: QedHeader,
-    found: CheckResult,
+    found: ScanResult,
   ): Promise<AllocatorState> {
     if (found.corruptions === 0) {
       // Nothing refers to what lies behind: space of writes that were never finished.
       return { end: found.end, free: found.leakedRuns };
     }
-    const repaired = await checkImage(storage, geometry, { repair: true });
+    const repaired = await scanImage(storage, geometry, { repair: true });
     await storage.flush();
     this.#logger.warn(
       `${storage.location}: was not closed cleanly; cleared ${repaired.fixed} table entries that pointed outside the file`,
     );
     // What a cleared table referred to may still be of use to somebody: nothing is cut off or reused.
-    return { end: alignDown(storage.size, geometry.clusterSize), free: [] };
+    return { end: geometry.fileEnd(storage.size), free: [] };
   }
 }
 
 /** @throws LamellaError `CORRUPT` when not all of it can be repaired */
-async function findDamage(storage: Storage, { geometry }: QedHeader): Promise<CheckResult> {
-  const found = await checkImage(storage, geometry, { repair: false });
+async function findDamage(storage: Storage, { geometry }: QedHeader): Promise<ScanResult> {
+  const found = await scanImage(storage, geometry, { repair: false });
   if (found.corruptions > found.repairable) {
     throw unrepairable(storage.location, found);
   }
   return found;
 }
 
-function unrepairable(location: string, { corruptions, repairable }: CheckResult): LamellaError {
+function unrepairable(location: string, { corruptions, repairable }: ScanResult): LamellaError {
   return new LamellaError(
     'CORRUPT',
-    `the image was not closed cleanly and ${corruptions - repairable} of its table entries share clusters with others`,
+    `${corruptions - repairable} of its clusters are in use twice, so it can't be written safely`,
     {
       location,
       hint: 'Open it read-only and copy what is good to a new image, or repair it with another program.',

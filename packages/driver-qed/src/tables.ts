@@ -111,6 +111,12 @@ export class Tables {
     return this.#geometry.isRegular(entry, count * clusterSize, this.#bounds.end) ? count : 1;
   }
 
+  /** Forgets everything: the storage was changed behind the cache. Changes not written back are lost. */
+  clear(): void {
+    this.cache.clear();
+    this.#knownIndexes.fill(-1);
+  }
+
   #tableIn(slice: CachedSlice, l1Index: number): number {
     const index = inSlice(l1Index);
     const table = entryAt(slice, index);

@@ -206,3 +206,33 @@ t.test('unclean: leaked clusters are used again, those at the end cut off', asyn
   t.equal(storage.size, size, 'no growth');
   t.match(await inspect(storage), { problems: [], leaks: 0, needCheck: false });
 });
+
+t.test('a check of an open image mends what the cache still holds', async (t) => {
+  const storage = await unclean((view, table) => {
+    view.setUint32(16, 0, true);
+    view.setUint32(table + 8, 4097, true);
+  });
+  const disk = await openDisk(storage);
+  const bytes = new Uint8Array(4096);
+  await t.rejects(disk.read(bytes, 4096), { code: 'CORRUPT' });
+  t.match(await disk.check(), { corruptions: 1, corruptionsFixed: 0, leaks: 1 });
+  await t.rejects(disk.read(bytes, 4096), { code: 'CORRUPT' });
+  t.match(await disk.check({ repair: 'all' }), { corruptions: 0, corruptionsFixed: 1, leaks: 1 });
+  await disk.read(bytes, 4096);
+  t.ok(bytes.every((byte) => byte === 0));
+  await disk.write(pattern(5, 4096), 4096);
+  await disk.close();
+  t.match(await inspect(storage), { problems: [], needCheck: false });
+});
+
+t.test('opened for a check, an unclean image takes no writes until it has passed', async (t) => {
+  const storage = await unclean((view, table) => view.setUint32(table + 8, 4097, true));
+  const image = await driver.open(storage, { writable: true, forCheck: true });
+  t.throws(() => image.place(MIB, 4096), { code: 'CORRUPT' });
+  t.match(await image.check({ repair: 'none' }), { corruptions: 1 });
+  t.throws(() => image.place(MIB, 4096), { code: 'CORRUPT' });
+  t.match(await image.check({ repair: 'leaks' }), { corruptions: 0, corruptionsFixed: 1 });
+  t.match(await image.place(MIB, 4096), { kind: 'allocation' });
+  await image.close();
+  t.match(await inspect(storage), { needCheck: false, problems: [] });
+});

@@ -38,7 +38,8 @@ export async function openDisk(storage: Storage, writable = true): Promise<Disk>
   return new Disk([{ format: 'qed', storage: new KeptOpen(storage), image, writable }]);
 }
 
-class KeptOpen extends WrappedStorage {
+/** A storage that the closing of a disk leaves open. */
+export class KeptOpen extends WrappedStorage {
   override async close(): Promise<void> {}
 }
 

@@ -61,6 +61,11 @@ export abstract class InterceptedStorage extends WrappedStorage {
     return this.intercept({ method: 'map', offset, length }, () => this.inner.map(offset, length));
   }
 
+  /** Nothing gets past: whoever copies has to read and write. */
+  override copyFrom(): number {
+    return 0;
+  }
+
   override async flush(): Promise<void> {
     return this.intercept({ method: 'flush', offset: 0, length: 0 }, () => this.inner.flush());
   }

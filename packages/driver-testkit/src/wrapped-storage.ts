@@ -1,4 +1,10 @@
-import type { Awaitable, Storage, StorageExtent, WriteZeroesOptions } from '@lamella/core';
+import type {
+  Awaitable,
+  Storage,
+  StorageExtent,
+  StoragePermissions,
+  WriteZeroesOptions,
+} from '@lamella/core';
 
 /** A storage that passes everything on to another: the start of storages that watch or interfere. */
 export class WrappedStorage implements Storage {
@@ -23,6 +29,10 @@ export class WrappedStorage implements Storage {
 
   get size(): number {
     return this.inner.size;
+  }
+
+  lock(permissions: StoragePermissions): Awaitable<void> {
+    return this.inner.lock?.(permissions);
   }
 
   read(buffer: Uint8Array, offset: number): Awaitable<void> {
@@ -51,6 +61,15 @@ export class WrappedStorage implements Storage {
 
   map(offset: number, length: number): Awaitable<StorageExtent> {
     return this.inner.map(offset, length);
+  }
+
+  copyFrom(
+    source: Storage,
+    sourceOffset: number,
+    offset: number,
+    length: number,
+  ): Awaitable<number> {
+    return this.inner.copyFrom?.(source, sourceOffset, offset, length) ?? 0;
   }
 
   flush(): Promise<void> {

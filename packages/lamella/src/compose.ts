@@ -28,7 +28,7 @@ export interface ComposePart {
 
 type Options = Pick<
   ChainOptions,
-  'references' | 'maxDepth' | 'cacheSize' | 'writable' | 'passphrases'
+  'references' | 'maxDepth' | 'cacheSize' | 'writable' | 'forceShare' | 'cache' | 'passphrases'
 >;
 
 /**
@@ -58,15 +58,13 @@ export async function composeLayers(
   try {
     for (const part of rest.toReversed()) {
       const bottom = opened.length === 0;
-      const lower = await openPart(part, bottom, { ...options, writable: false }, resolver);
+      const lower = await openPart(part, opened, { ...options, writable: false }, resolver);
       missing = bottom ? lower.missing : missing;
       opened.unshift(...lower.layers);
     }
-    checkDistinct(opened);
     const below = [...opened];
     const upper = await openTop(top, opened, { ...options, writable }, resolver, creator);
     opened.unshift(...upper.layers);
-    checkDistinct(opened);
     return { layers: [...upper.layers, ...below], missing: missing ?? upper.missing };
   } catch (error) {
     await closeLayers(opened).catch(() => undefined);
@@ -85,7 +83,7 @@ async function openTop(
     await makePart(top, below[0], creator);
   }
   try {
-    return await openPart(top, below.length === 0, options, resolver);
+    return await openPart(top, below, options, resolver);
   } catch (error) {
     if (top.create === true) {
       await creator.remove(top.location).catch(() => undefined);
@@ -96,19 +94,17 @@ async function openTop(
 
 async function openPart(
   part: ComposePart,
-  followReferences: boolean,
+  below: readonly Layer[],
   options: Options,
   resolver: ChainResolver,
 ): Promise<OpenChain> {
-  const chain = await resolver.open(part.location, {
-    format: part.format,
-    writable: options.writable,
-    cacheSize: options.cacheSize,
-    maxDepth: options.maxDepth,
-    passphrase: part.passphrase,
-    passphrases: options.passphrases,
-    references: followReferences ? options.references : 'deny',
-  });
+  const followReferences = below.length === 0;
+  const references = followReferences ? options.references : 'deny';
+  const chain = await resolver.open(
+    part.location,
+    { ...options, format: part.format, passphrase: part.passphrase, references },
+    below,
+  );
   return followReferences ? chain : { layers: chain.layers, missing: undefined };
 }
 
@@ -128,19 +124,4 @@ async function makePart(
     options: part.options,
     passphrase: part.passphrase,
   });
-}
-
-function checkDistinct(layers: readonly Layer[]): void {
-  const seen = new Set<string>();
-  for (const { storage } of layers) {
-    if (storage.identity !== undefined && seen.has(storage.identity)) {
-      throw new LamellaError('CHAIN_LOOP', 'the same file is in the chain twice', {
-        location: storage.location,
-        chain: layers.map((layer) => layer.storage.location),
-      });
-    }
-    if (storage.identity !== undefined) {
-      seen.add(storage.identity);
-    }
-  }
 }

@@ -10,6 +10,7 @@ import {
   type Passphrase,
   type PassphraseSource,
   parseOptions,
+  permissionsToCreate,
   type Reference,
   type ReferencePolicy,
   type Storage,
@@ -80,6 +81,7 @@ export class ImageCreator {
     const request = this.#request(driver, options, backing.reference, backing.size);
     const storage = await createStorage.call(target.driver, target.location, {
       overwrite: options.overwrite ?? false,
+      permissions: permissionsToCreate(driver.sharesStorage === true ? 'raw' : 'image'),
     });
     try {
       await driver.create?.(storage, request);

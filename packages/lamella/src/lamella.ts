@@ -3,7 +3,13 @@ import {
   type BlockDriver,
   type ChainOptions,
   ChainResolver,
+  type CheckImageOptions,
+  type CheckResult,
   COMPRESSION_CODEC,
+  type CommitOptions,
+  type CommitResult,
+  checkImage,
+  commitImage,
   Disk,
   DriverRegistry,
   LamellaError,
@@ -11,6 +17,9 @@ import {
   type Logger,
   MemoryStorage,
   type OptionValues,
+  type RebaseOptions,
+  type RebaseResult,
+  rebaseImage,
   STORAGE_DRIVER,
   silentLogger,
 } from '@lamella/core';
@@ -36,7 +45,10 @@ export interface LamellaOptions {
 
 /** How a chain of given parts is opened. */
 export interface ComposeOptions
-  extends Pick<ChainOptions, 'references' | 'maxDepth' | 'cacheSize' | 'passphrases'> {
+  extends Pick<
+    ChainOptions,
+    'references' | 'maxDepth' | 'cacheSize' | 'forceShare' | 'cache' | 'passphrases'
+  > {
   /** Open the top layer for writing; by default exactly when it is made by this call. */
   readonly writable?: boolean | undefined;
 }
@@ -106,7 +118,8 @@ export class Lamella {
    * untrusted images
    * @throws LamellaError `NOT_FOUND`, `PERMISSION_DENIED`, `NOT_A_FILE`, `UNKNOWN_FORMAT`,
    * `WRONG_FORMAT`, `TRUNCATED`, `INVALID_HEADER`, `UNSUPPORTED`, `LIMIT_EXCEEDED`, `CORRUPT`,
-   * `CHAIN_LOOP`, `CHAIN_TOO_DEEP`, `REFERENCE_DENIED`, `PASSPHRASE_REQUIRED`, `WRONG_PASSPHRASE`
+   * `CHAIN_LOOP`, `CHAIN_TOO_DEEP`, `REFERENCE_DENIED`, `PASSPHRASE_REQUIRED`, `WRONG_PASSPHRASE`; `LOCKED` when somebody else uses a file of the
+   * chain in a way that does not go with this
    */
   async open(location: string, options: ChainOptions = {}): Promise<Disk> {
     const { layers, missing } = await this.container.resolve(ChainResolver).open(location, options);
@@ -118,10 +131,45 @@ export class Lamella {
    * half-made file.
    *
    * @throws LamellaError `ALREADY_EXISTS`, `UNKNOWN_FORMAT`, `UNSUPPORTED`, `INVALID_ARGUMENT`,
-   * `LIMIT_EXCEEDED`, `NO_SPACE`, `PASSPHRASE_REQUIRED`, and what opening the backing file throws
+   * `LIMIT_EXCEEDED`, `NO_SPACE`, `LOCKED`, `PASSPHRASE_REQUIRED`, and what opening the backing file throws
    */
   async create(location: string, options: CreateImageOptions): Promise<void> {
     await this.container.resolve(ImageCreator).create(location, options);
+  }
+
+  /**
+   * Checks one image, and repairs it if asked to. What the image names is not opened, and the image
+   * itself for writing only if it is to be repaired.
+   *
+   * @returns what was found; damage is no error
+   * @throws LamellaError `UNSUPPORTED` for a format that has nothing to check, `ABORTED`, and what opening
+   * the image throws: a damaged header is an error
+   */
+  check(location: string, options: CheckImageOptions = {}): Promise<CheckResult> {
+    return checkImage(this.container.resolve(ChainResolver), location, options);
+  }
+
+  /**
+   * Writes what an image holds into its backing image, which grows if need be, and empties the image
+   * unless `keep`. What the image shows stays the same all the while, whenever the machine stops.
+   *
+   * @throws LamellaError `INVALID_ARGUMENT` for an image without backing file, `REFERENCE_DENIED`,
+   * `UNSUPPORTED`, `ABORTED`, and what opening, reading and writing throws
+   */
+  commit(location: string, options: CommitOptions = {}): Promise<CommitResult> {
+    return commitImage(this.container.resolve(ChainResolver), location, options);
+  }
+
+  /**
+   * Puts an image onto another backing file, or none: first copies into the image what the new one does
+   * not hold, unless `unsafe`. What the image shows stays the same all the while, whenever the machine
+   * stops.
+   *
+   * @throws LamellaError `UNSUPPORTED`, `REFERENCE_DENIED`, `CHAIN_LOOP`, `LIMIT_EXCEEDED`, `ABORTED`, and
+   * what opening, reading and writing throws
+   */
+  rebase(location: string, options: RebaseOptions): Promise<RebaseResult> {
+    return rebaseImage(this.container.resolve(ChainResolver), location, options);
   }
 
   /**

@@ -1,5 +1,6 @@
-import type { ResizeOptions } from '../driver/index.js';
+import type { CheckOptions, CheckResult, ResizeOptions } from '../driver/index.js';
 import { type DiskExtent, Engine, type LayerStack, type MissingBacking } from '../engine/index.js';
+import { LamellaError } from '../errors/index.js';
 import type { WriteZeroesOptions } from '../storage/index.js';
 import { closeLayers, describeLayer, type Layer, type LayerInfo } from './layer.js';
 import { readableOf, type StreamOptions, writableOf } from './streams.js';
@@ -90,7 +91,8 @@ export class Disk implements AsyncDisposable {
   }
 
   /**
-   * Writes bytes at `offset`. Durable after the next {@link Disk.flush}. The caller keeps `bytes`
+   * Writes bytes at `offset`. Durable after the next {@link Disk.flush}, or when it resolves if the cache
+   * mode is `writethrough` or `directsync`. The caller keeps `bytes`
    * unchanged until the promise settles.
    *
    * @param bytes - what to write
@@ -99,7 +101,7 @@ export class Disk implements AsyncDisposable {
    * holds old bytes, new bytes or a mixture; the image stays consistent
    */
   write(bytes: Uint8Array, offset: number): Promise<void> {
-    return this.#engine.write(bytes, offset);
+    return this.#settled(this.#engine.write(bytes, offset));
   }
 
   /**
@@ -126,7 +128,7 @@ export class Disk implements AsyncDisposable {
    * @throws LamellaError as {@link Disk.write}
    */
   writeZeroes(offset: number, length: number, options: WriteZeroesOptions = {}): Promise<void> {
-    return this.#engine.writeZeroes(offset, length, options);
+    return this.#settled(this.#engine.writeZeroes(offset, length, options));
   }
 
   /**
@@ -192,6 +194,30 @@ export class Disk implements AsyncDisposable {
   }
 
   /**
+   * Looks for damage in the top image and mends it if asked to, while no other request is under way.
+   * `Lamella.check` also opens images that are too damaged for use.
+   *
+   * @returns what was found; damage is no error
+   * @throws LamellaError `UNSUPPORTED` for a format that has nothing to check, `READ_ONLY` for a repair,
+   * `ABORTED`, `IO_ERROR`
+   */
+  async check(options: CheckOptions = {}): Promise<CheckResult> {
+    const { image } = this.#layers[0];
+    const { check } = image;
+    if (check === undefined) {
+      throw new LamellaError(
+        'UNSUPPORTED',
+        `images of the format '${this.format}' can't be checked`,
+        {
+          location: this.location,
+          hint: 'There is no metadata in it that could be damaged.',
+        },
+      );
+    }
+    return this.#engine.alone(() => check.call(image, options));
+  }
+
+  /**
    * Waits for requests under way, flushes, marks the image as cleanly closed and closes the files that
    * this disk opened. Closing twice is no error.
    *
@@ -211,6 +237,11 @@ export class Disk implements AsyncDisposable {
   /** @internal The open layers, for another disk on top of this one. */
   get openLayers(): readonly Layer[] {
     return this.#all;
+  }
+
+  /** A change, made durable if the cache mode wants that of every one: the mapping belongs to it. */
+  #settled(change: Promise<void>): Promise<void> {
+    return this.#layers[0].writeThrough === true ? change.then(() => this.#engine.flush()) : change;
   }
 
   get #all(): readonly Layer[] {

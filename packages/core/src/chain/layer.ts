@@ -27,6 +27,8 @@ export interface Layer {
   readonly image: Image;
   /** Whether it was opened for writing. */
   readonly writable: boolean;
+  /** Whether writes have to be durable, mapping included, when they are done; false by default. */
+  readonly writeThrough?: boolean | undefined;
 }
 
 /** The public view of a layer. */

@@ -17,20 +17,25 @@ export type PassphraseSource = (
 /** Opens an image and, if it wants a passphrase that was not given, asks for it and opens it again. */
 export async function openUnlocked<T>(
   { location }: Storage,
-  source: PassphraseSource | undefined,
-  given: Passphrase | undefined,
+  { passphrase, passphrases }: Passphrases,
   open: (passphrase: Passphrase | undefined) => Promise<T>,
 ): Promise<T> {
   try {
-    return await open(given);
+    return await open(passphrase);
   } catch (error) {
     const asked =
-      isLamellaError(error, 'PASSPHRASE_REQUIRED') && given === undefined
-        ? await source?.(location)
+      isLamellaError(error, 'PASSPHRASE_REQUIRED') && passphrase === undefined
+        ? await passphrases?.(location)
         : undefined;
     if (asked === undefined) {
       throw error;
     }
     return open(asked);
   }
+}
+
+/** A passphrase, and whom to ask if there is none. */
+interface Passphrases {
+  readonly passphrase?: Passphrase | undefined;
+  readonly passphrases?: PassphraseSource | undefined;
 }

@@ -2,7 +2,6 @@ import { inject, injectable } from 'tsyringe';
 import {
   DriverRegistry,
   type OpenOptions,
-  type OptionValues,
   PROBE_LENGTH,
   type Reference,
   type References,
@@ -10,35 +9,19 @@ import {
 import type { MissingBacking } from '../engine/index.js';
 import { isLamellaError, LamellaError } from '../errors/index.js';
 import { LOGGER, type Logger, silentLogger } from '../platform/index.js';
-import { type Storage, type StorageName, StorageRegistry } from '../storage/index.js';
+import {
+  isWriteThrough,
+  permissionsFor,
+  type Storage,
+  type StorageName,
+  StorageRegistry,
+} from '../storage/index.js';
+import { assertConsistent, type ChainOptions, DEFAULT_MAX_DEPTH } from './chain-options.js';
 import { closeLayers, type Layer } from './layer.js';
 import { missingBacking } from './missing-backing.js';
-import { openUnlocked, type Passphrase, type PassphraseSource } from './passphrases.js';
+import { openUnlocked } from './passphrases.js';
 import { type ImageName, parseImageName } from './reference-name.js';
 import { admitReference, type ReferencePolicy } from './reference-policy.js';
-
-/** Most layers of a chain, unless the caller says otherwise. */
-export const DEFAULT_MAX_DEPTH = 256;
-
-/** How a chain is opened. */
-export interface ChainOptions {
-  /** Format of the top image; found by its content if not given. */
-  readonly format?: string | undefined;
-  /** Open the top image for writing; everything below is read-only always. False by default. */
-  readonly writable?: boolean | undefined;
-  /** Which files images may name; `'follow'` by default. */
-  readonly references?: ReferencePolicy | undefined;
-  /** Most layers; {@link DEFAULT_MAX_DEPTH} by default. */
-  readonly maxDepth?: number | undefined;
-  /** Most bytes of cached metadata for each layer; 32 MiB by default. */
-  readonly cacheSize?: number | undefined;
-  /** Options of the top image's driver. */
-  readonly options?: OptionValues | undefined;
-  /** Passphrase of the top image, if it is encrypted. */
-  readonly passphrase?: Passphrase | undefined;
-  /** Asked for the passphrase of each encrypted image that has none yet: backing files, above all. */
-  readonly passphrases?: PassphraseSource | undefined;
-}
 
 /** A chain that was opened: at least one layer, top first. */
 export interface OpenChain {
@@ -48,13 +31,15 @@ export interface OpenChain {
   readonly missing: MissingBacking | undefined;
 }
 
-/** How one image is opened. */
-export type OpenLayerOptions = Pick<OpenOptions, 'writable' | 'cacheSize' | 'passphrase'> & {
-  /** Asked when the image is encrypted and has no passphrase. */
-  readonly passphrases?: PassphraseSource | undefined;
+/** How one layer of a chain is opened. */
+export interface LayerOptions
+  extends Pick<OpenOptions, 'writable' | 'cacheSize' | 'forCheck'>,
+    Pick<ChainOptions, 'forceShare' | 'cache' | 'passphrase' | 'passphrases'> {
+  /** The storages that are open already, top first: none of them may be the same file. */
+  readonly chain?: readonly Storage[] | undefined;
   /** Opens what the image refers to; called before anything is written to it. */
   readonly follow?: ((references: References, storage: Storage) => Promise<void>) | undefined;
-};
+}
 
 /** What lies below an image. */
 interface Below {
@@ -84,12 +69,20 @@ export class ChainResolver {
    * nothing was written.
    *
    * @param location - path, `scheme:` location or `json:` name
-   * @throws LamellaError for whatever is wrong with any file of the chain; `CHAIN_LOOP`,
-   * `CHAIN_TOO_DEEP` and `REFERENCE_DENIED` for the chain itself
+   * @param beside - open layers of a larger chain that this one becomes part of
+   * @throws LamellaError for whatever is wrong with any file of the chain; `LOCKED` when somebody else
+   * uses one; `CHAIN_LOOP`, `CHAIN_TOO_DEEP` and `REFERENCE_DENIED` for the chain itself;
+   * `INVALID_ARGUMENT` for options that contradict each other
    */
-  async open(location: string, options: ChainOptions = {}): Promise<OpenChain> {
+  async open(
+    location: string,
+    options: ChainOptions = {},
+    beside: readonly Layer[] = [],
+  ): Promise<OpenChain> {
+    assertConsistent(options, location);
     const name = parseImageName(location, location);
     const below: Below = { layers: [], missing: undefined };
+    const others = beside.map(({ storage }) => storage);
     try {
       const top = await this.openLayer(
         {
@@ -98,11 +91,12 @@ export class ChainResolver {
           options: options.options ?? name.options,
         },
         {
+          ...forEveryLayer(options),
           writable: options.writable ?? false,
-          cacheSize: options.cacheSize,
           passphrase: options.passphrase,
-          passphrases: options.passphrases,
-          follow: (references, storage) => this.#follow(below, references, storage, options),
+          chain: others,
+          follow: (references, storage) =>
+            this.#follow(below, references, [...others, storage], options),
         },
       );
       return { layers: [top, ...below.layers], missing: below.missing };
@@ -115,40 +109,54 @@ export class ChainResolver {
   /**
    * Opens one image and nothing that it refers to.
    *
-   * @throws LamellaError `UNKNOWN_SCHEME`, `UNKNOWN_FORMAT`, and what storage and driver throw
+   * @throws LamellaError `UNKNOWN_SCHEME`, `UNKNOWN_FORMAT`, `LOCKED`, `CHAIN_LOOP`, and what storage
+   * and driver throw
    */
-  async openLayer(name: ImageName, options: OpenLayerOptions): Promise<Layer> {
+  async openLayer(name: ImageName, options: LayerOptions): Promise<Layer> {
     const { driver: storageDriver, location } = this.#storages.resolve(name.location);
-    const storage = await storageDriver.open(location, { writable: options.writable });
+    const storage = await storageDriver.open(location, {
+      writable: options.writable,
+      cache: options.cache,
+    });
     return this.openIn(storage, name, options);
   }
 
   /**
    * Opens the image in a storage that is open already, and closes the storage if that fails.
    *
-   * @throws LamellaError `UNKNOWN_FORMAT`, and what the driver throws
+   * @throws LamellaError `UNKNOWN_FORMAT`, `LOCKED`, `CHAIN_LOOP`, and what the driver throws
    */
   async openIn(
     storage: Storage,
     name: Pick<ImageName, 'format' | 'options'>,
-    { writable, cacheSize, passphrase, passphrases, follow }: OpenLayerOptions,
+    options: LayerOptions,
   ): Promise<Layer> {
+    const { writable, cacheSize, forceShare, forCheck, follow } = options;
     try {
+      // Before the lock, which the layer above would be in the way of.
+      assertNotIn(options.chain ?? [], storage);
+      const probed = name.format === undefined;
+      const recognise = (head: Uint8Array) => this.#drivers.probe(head, storage.location).format;
       const driver =
         name.format === undefined
           ? this.#drivers.probe(await readHead(storage), storage.location)
           : this.#drivers.get(name.format, storage.location);
+      // The head is read unlocked, because the format decides over the locks; nothing else is.
+      const content = driver.sharesStorage === true ? 'raw' : 'image';
+      await storage.lock?.(permissionsFor({ writable, content, forceShare }));
       let followed: Promise<void> | undefined;
       const followOnce = async (references: References): Promise<void> => {
         followed ??= follow?.(references, storage) ?? Promise.resolve();
         await followed;
       };
-      const image = await openUnlocked(storage, passphrases, passphrase, (key) =>
+      const image = await openUnlocked(storage, options, (passphrase) =>
         driver.open(storage, {
           writable,
           cacheSize,
-          passphrase: key,
+          passphrase,
           options: name.options,
+          forCheck,
+          recognise: probed ? recognise : undefined,
           beforeWriting: followOnce,
         }),
       );
@@ -158,7 +166,8 @@ export class ChainResolver {
         await image.close().catch(() => undefined);
         throw error;
       }
-      return { format: driver.format, storage, image, writable };
+      const writeThrough = isWriteThrough(options.cache);
+      return { format: driver.format, storage, image, writable, writeThrough };
     } catch (error) {
       await storage.close().catch(() => undefined);
       throw error;
@@ -184,63 +193,42 @@ export class ChainResolver {
     };
   }
 
-  /** Opens what the references of the top image lead to, layer by layer, into `below`. */
+  /**
+   * Opens what the references of the top image lead to, layer by layer, into `below`.
+   *
+   * @param chain - open storages; the last is the top image's
+   */
   async #follow(
     below: Below,
     topReferences: References,
-    top: Storage,
+    chain: Storage[],
     options: ChainOptions,
   ): Promise<void> {
-    const policy = options.references ?? 'follow';
-    const maxDepth = options.maxDepth ?? DEFAULT_MAX_DEPTH;
-    const storages = [top];
-    let upper = top;
     let references = topReferences;
     while (references.backing !== undefined) {
       const { backing } = references;
-      const chain = storages.map(({ location }) => location);
+      const policy = options.references ?? 'follow';
       const lower =
-        policy === 'deny'
-          ? undefined
-          : await this.#openBacking(backing, upper.location, policy, options, chain, maxDepth);
+        policy === 'deny' ? undefined : await this.#openBacking(backing, chain, policy, options);
       if (lower === undefined) {
-        below.missing = { namedBy: upper.location, reference: backing.location };
+        below.missing = { namedBy: chain.at(-1)?.location ?? '', reference: backing.location };
         return;
       }
       below.layers.push(lower);
-      const { identity, location } = lower.storage;
-      if (identity !== undefined && storages.some((storage) => storage.identity === identity)) {
-        throw new LamellaError('CHAIN_LOOP', 'the backing chain comes back to an image above', {
-          location: upper.location,
-          chain: [...chain, location],
-          hint: 'Rebase one of these images onto the right backing file.',
-        });
-      }
-      upper = lower.storage;
-      storages.push(upper);
+      chain.push(lower.storage);
       references = lower.image.references;
     }
   }
 
   async #openBacking(
     backing: Reference,
-    namedBy: string,
+    chain: readonly Storage[],
     policy: ReferencePolicy,
     options: ChainOptions,
-    chain: readonly string[],
-    maxDepth: number,
   ): Promise<Layer | undefined> {
-    if (chain.length >= maxDepth) {
-      throw new LamellaError(
-        'CHAIN_TOO_DEEP',
-        `the backing chain has more than ${maxDepth} layers`,
-        {
-          location: namedBy,
-          chain,
-          hint: 'Commit or rebase some layers, or raise maxDepth.',
-        },
-      );
-    }
+    const namedBy = chain.at(-1)?.location ?? '';
+    assertDepth(chain, options.maxDepth ?? DEFAULT_MAX_DEPTH);
+    const writableLayers = options.writable === true ? (options.writableLayers ?? 1) : 0;
     let location = backing.location;
     try {
       const target = this.resolveReference(backing, namedBy);
@@ -256,7 +244,7 @@ export class ChainResolver {
       }
       const layer = await this.openLayer(
         { location: admitted, format, options: target.options },
-        { writable: false, cacheSize: options.cacheSize, passphrases: options.passphrases },
+        { ...forEveryLayer(options), writable: chain.length < writableLayers, chain },
       );
       if (format === undefined) {
         this.#logger.warn(
@@ -270,18 +258,52 @@ export class ChainResolver {
         if (policy === 'skip') {
           return undefined;
         }
-        throw missingBacking(backing, location, namedBy, chain, error);
+        throw missingBacking(backing, location, namedBy, locations(chain), error);
       }
       if (isLamellaError(error, 'INVALID_ARGUMENT')) {
         throw new LamellaError(
           'INVALID_ARGUMENT',
           `its backing file '${backing.location}' can't be opened: ${error.problem}`,
-          { location: namedBy, chain, hint: error.hint, cause: error },
+          { location: namedBy, chain: locations(chain), hint: error.hint, cause: error },
         );
       }
       throw error;
     }
   }
+}
+
+/** What of a chain's options holds for every layer. */
+function forEveryLayer({
+  cacheSize,
+  forceShare,
+  cache,
+  passphrases,
+}: ChainOptions): Pick<LayerOptions, 'cacheSize' | 'forceShare' | 'cache' | 'passphrases'> {
+  return { cacheSize, forceShare, cache, passphrases };
+}
+
+function assertDepth(chain: readonly Storage[], maxDepth: number): void {
+  if (chain.length >= maxDepth) {
+    throw new LamellaError('CHAIN_TOO_DEEP', `the backing chain has more than ${maxDepth} layers`, {
+      location: chain.at(-1)?.location,
+      chain: locations(chain),
+      hint: 'Commit or rebase some layers, or raise maxDepth.',
+    });
+  }
+}
+
+function assertNotIn(chain: readonly Storage[], { identity, location }: Storage): void {
+  if (identity !== undefined && chain.some((storage) => storage.identity === identity)) {
+    throw new LamellaError('CHAIN_LOOP', 'the same file would be in the chain twice', {
+      location: chain.at(-1)?.location,
+      chain: [...locations(chain), location],
+      hint: 'Rebase one of these images onto the right backing file, or leave one out.',
+    });
+  }
+}
+
+function locations(chain: readonly Storage[]): string[] {
+  return chain.map(({ location }) => location);
 }
 
 async function readHead(storage: Storage): Promise<Uint8Array> {

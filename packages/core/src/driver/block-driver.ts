@@ -18,6 +18,12 @@ export interface OpenOptions {
   /** Open for a check: tolerate damage that `Image.check` can report or mend. */
   readonly forCheck?: boolean | undefined;
   /**
+   * Set when nobody named the format and the content decided: tells what format a head of up to 4096
+   * bytes would be taken for. A driver without a magic number of its own refuses writes with it
+   * (`FORMAT_CHANGE`) that would make the next guess come out differently.
+   */
+  readonly recognise?: ((head: Uint8Array) => string) | undefined;
+  /**
    * Opens whatever else the image refers to; given by the resolver. A driver that writes to the storage
    * while it opens an image (to repair it, to clear bits) awaits this first, so that an open that fails
    * because of another file writes nothing.
@@ -108,6 +114,12 @@ export interface BlockDriver {
    * @throws LamellaError as {@link BlockDriver.validateCreate}
    */
   measure?(request: MeasureRequest): Promise<Measurement>;
+
+  /**
+   * Whether others may write to the storage while an image is open in it: all that they change is the
+   * guest's data. False by default, as for every format with metadata.
+   */
+  readonly sharesStorage?: boolean;
 
   /** Whether {@link CreateOptions.backing} is understood. */
   readonly supportsBacking?: boolean;

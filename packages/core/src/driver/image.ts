@@ -113,6 +113,14 @@ export interface Image {
   setBacking?(backing: Reference | undefined): Promise<void>;
 
   /**
+   * Drops all data, so that everything shows the backing layer; for an image whose data was just copied
+   * there. Durable when it resolves; a crash in between leaves any part of the data. Runs alone.
+   *
+   * @throws LamellaError `READ_ONLY`, `UNSUPPORTED`, `IO_ERROR`
+   */
+  makeEmpty?(): Promise<void>;
+
+  /**
    * Changes options of the image as {@link BlockDriver.amendOptions} lists them. Runs alone.
    *
    * @param options - only those to change

@@ -1,6 +1,7 @@
-import { isPromise } from '../bytes/index.js';
+import { type Awaitable, isPromise } from '../bytes/index.js';
 import type { Extent } from '../driver/index.js';
 import { throwIfAborted } from '../errors/index.js';
+import type { StorageExtent } from '../storage/index.js';
 import type { LayerStack } from './layers.js';
 import type { Located, Locator } from './locator.js';
 
@@ -47,7 +48,9 @@ export async function* listExtents(
     const located = await locator.locate(position, Math.min(end - position, MAX_STEP));
     let done = 0;
     while (done < located.extent.length) {
-      const part = await refine(stack, located, position + done, done);
+      const answer = refine(stack, located, position + done, done);
+      // A file with many holes has an answer for each at once: waiting would cost more than asking.
+      const part = isPromise(answer) ? await answer : answer;
       done += part.length;
       const joined = held === undefined ? part : join(held, part);
       if (joined === undefined && held !== undefined) {
@@ -63,25 +66,30 @@ export async function* listExtents(
 }
 
 /** The next part of a located extent, split where its storage has holes. */
-async function refine(
+function refine(
   stack: LayerStack,
   { layer, extent }: Located,
   offset: number,
   done: number,
-): Promise<DiskExtent> {
+): Awaitable<DiskExtent> {
   const length = extent.length - done;
   if (extent.kind === 'data' && extent.sparse === true && extent.cipher === undefined) {
-    const answer = extent.storage.map(extent.offset + done, length);
-    const hole = isPromise(answer) ? await answer : answer;
-    return {
-      offset,
-      length: hole.length,
-      kind: hole.kind === 'hole' ? 'zero' : 'data',
-      layer,
-      hostOffset: extent.offset + done,
-    };
+    const hostOffset = extent.offset + done;
+    const answer = extent.storage.map(hostOffset, length);
+    return isPromise(answer)
+      ? answer.then((known) => partOf(known, layer, offset, hostOffset))
+      : partOf(answer, layer, offset, hostOffset);
   }
   return { offset, length, kind: kindOf(stack, extent), layer, hostOffset: hostOffset(extent) };
+}
+
+function partOf(
+  { kind, length }: StorageExtent,
+  layer: number | undefined,
+  offset: number,
+  hostOffset: number,
+): DiskExtent {
+  return { offset, length, kind: kind === 'hole' ? 'zero' : 'data', layer, hostOffset };
 }
 
 function kindOf(stack: LayerStack, extent: Extent): DiskExtent['kind'] {

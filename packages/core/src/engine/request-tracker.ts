@@ -13,8 +13,11 @@ export class Request {
 
   /** @internal Made by {@link RequestTracker.begin}. */
   constructor(
+    /** First byte; changed by the tracker alone. */
     public start: number,
+    /** Byte after the last; changed by the tracker alone. */
     public end: number,
+    /** How it gets on with others; changed by the tracker alone. */
     public mode: RequestMode,
   ) {}
 

@@ -13,6 +13,8 @@ export type ErrorCode =
   | 'PERMISSION_DENIED'
   /** The location is a directory, a pipe, a socket or a character device. */
   | 'NOT_A_FILE'
+  /** Somebody else uses the file in a way that does not go with what is asked for. */
+  | 'LOCKED'
   /** A file would be overwritten. */
   | 'ALREADY_EXISTS'
   /** The file system, the device or a memory limit is full. */
@@ -35,6 +37,8 @@ export type ErrorCode =
   | 'TRUNCATED'
   /** A header field has a value that the format does not allow. */
   | 'INVALID_HEADER'
+  /** A write would turn a raw image, whose format was only guessed, into an image of another format. */
+  | 'FORMAT_CHANGE'
   /** Metadata contradicts itself or the specification. */
   | 'CORRUPT'
   /** The image uses a feature that this driver does not have. */

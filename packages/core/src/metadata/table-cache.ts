@@ -145,6 +145,14 @@ export class TableCache {
     }
   }
 
+  /** Drops everything that is cached; changes that were not written back are lost. */
+  clear(): void {
+    for (const offset of [...this.#slices.keys()]) {
+      this.#remove(offset);
+    }
+    this.#loads.clear();
+  }
+
   /**
    * Takes copies of all dirty slices, as they are at this moment. Nothing is written yet: the owner
    * writes several caches' snapshots in its order.

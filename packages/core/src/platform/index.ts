@@ -1,3 +1,4 @@
+export * from './clock.js';
 export * from './codec.js';
 export * from './crypto.js';
 export * from './data-cipher.js';

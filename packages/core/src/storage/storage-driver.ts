@@ -1,16 +1,22 @@
 import type { InjectionToken } from 'tsyringe';
+import type { CacheMode } from './cache-mode.js';
+import type { StoragePermissions } from './permissions.js';
 import type { Storage } from './storage.js';
 
 /** How a storage is opened. */
 export interface StorageOpenOptions {
   /** Whether writes will be made. */
   readonly writable: boolean;
+  /** How writes reach the device; `'writeback'` by default. A storage without a cache ignores it. */
+  readonly cache?: CacheMode | undefined;
 }
 
 /** How a storage is made. */
 export interface StorageCreateOptions {
   /** Empty an existing storage instead of failing with `ALREADY_EXISTS`. */
   readonly overwrite: boolean;
+  /** Locks to take before the storage is emptied; none by default. See {@link Storage.lock}. */
+  readonly permissions?: StoragePermissions | undefined;
 }
 
 /** Opens storages of one scheme (`file`, `nbd`, `http`, …). */
@@ -21,14 +27,15 @@ export interface StorageDriver {
   /**
    * Opens an existing storage. Never blocks on a pipe or device that gives no random access.
    *
-   * @throws LamellaError `NOT_FOUND`, `PERMISSION_DENIED`, `NOT_A_FILE`, `IO_ERROR`
+   * @throws LamellaError `NOT_FOUND`, `PERMISSION_DENIED`, `NOT_A_FILE`, `IO_ERROR`; `UNSUPPORTED` for
+   * a cache mode that can't be had
    */
   open(location: string, options: StorageOpenOptions): Promise<Storage>;
 
   /**
    * Makes an empty, writable storage.
    *
-   * @throws LamellaError `ALREADY_EXISTS`, `PERMISSION_DENIED`, `NOT_A_FILE`, `UNSUPPORTED`
+   * @throws LamellaError `ALREADY_EXISTS`, `PERMISSION_DENIED`, `NOT_A_FILE`, `UNSUPPORTED`, `LOCKED`
    */
   create?(location: string, options: StorageCreateOptions): Promise<Storage>;
 

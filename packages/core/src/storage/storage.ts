@@ -1,4 +1,5 @@
 import type { Awaitable } from '../bytes/index.js';
+import type { StoragePermissions } from './permissions.js';
 
 /** What a storage knows of a range without reading it. */
 export interface StorageExtent {
@@ -30,6 +31,16 @@ export interface Storage {
   readonly writable: boolean;
   /** Length in bytes, kept current by writes and truncations made through this object. */
   readonly size: number;
+
+  /**
+   * Tells other processes, and other opens in this one, what is done here, and finds out whether one of
+   * them does something that does not go with it. Lasts until another call or {@link Storage.close}.
+   * Afterwards {@link Storage.size} is what it was at a moment when the lock was held. Without this method
+   * nobody else can have the storage open, or nothing is known of it.
+   *
+   * @throws LamellaError `LOCKED`; what was held before is held still
+   */
+  lock?(permissions: StoragePermissions): Awaitable<void>;
 
   /**
    * Fills the whole buffer. Bytes past the end of the storage read as zeroes.
@@ -76,6 +87,24 @@ export interface Storage {
 
   /** Where the range is sparse. A platform that can't tell answers `data`. */
   map(offset: number, length: number): Awaitable<StorageExtent>;
+
+  /**
+   * Copies from another storage without moving the bytes through this process, where that can be done.
+   * Use `copyBytes`, which does the rest.
+   *
+   * @param source - any storage
+   * @param sourceOffset - first byte there
+   * @param offset - first byte here
+   * @param length - bytes
+   * @returns bytes copied from the start of the range on; 0 where it can't be done
+   * @throws LamellaError as {@link Storage.read} and {@link Storage.write}
+   */
+  copyFrom?(
+    source: Storage,
+    sourceOffset: number,
+    offset: number,
+    length: number,
+  ): Awaitable<number>;
 
   /**
    * Everything written by calls that had finished is durable when this resolves.

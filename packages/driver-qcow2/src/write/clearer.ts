@@ -10,6 +10,8 @@ export interface ClearRule {
   readonly zeroBelow: boolean;
   /** Host clusters may go. */
   readonly unmap: boolean;
+  /** Clusters become unallocated, whatever the backing layer shows there. */
+  readonly forget?: boolean;
 }
 
 /** What becomes of an entry. */
@@ -125,7 +127,12 @@ export class Clearer {
 
   #change(slice: CachedSlice, index: number, rule: ClearRule): Change {
     const { entries, geometry } = this.#writer;
-    switch (entries.kind(slice, index)) {
+    const kind = entries.kind(slice, index);
+    if (rule.forget === true && kind !== KIND.invalid) {
+      const zeroed = geometry.extended && entries.zeroes(slice, index) !== 0;
+      return kind === KIND.unallocated && !zeroed ? 'keep' : 'unallocated';
+    }
+    switch (kind) {
       case KIND.unallocated:
         return rule.zeroBelow ? 'keep' : 'zero';
       case KIND.zero:
@@ -156,7 +163,11 @@ export class Clearer {
       this.#writer.drop(slice, index, true);
     }
     if (geometry.extended) {
-      entries.setAllZeroes(slice, index);
+      if (change === 'unallocated') {
+        entries.setBitmap(slice, index, 0, 0);
+      } else {
+        entries.setAllZeroes(slice, index);
+      }
       if (change !== 'flag') {
         entries.set(slice, index, 0, 0);
       }

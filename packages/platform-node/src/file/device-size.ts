@@ -38,7 +38,7 @@ export async function deviceSize(
 }
 
 /** `major:minor` out of the number as Linux packs it. */
-function deviceNumbers(device: bigint): string {
+export function deviceNumbers(device: bigint): string {
   const major = ((device >> 8n) & 0xfffn) | ((device >> 32n) & 0xffff_f000n);
   const minor = (device & 0xffn) | ((device >> 12n) & 0xffff_ff00n);
   return `${major}:${minor}`;

@@ -1,26 +1,33 @@
 import type { BigIntStats } from 'node:fs';
-import { close, constants, fstat, ftruncate, open, realpath, stat, unlink } from 'node:fs';
+import { close, constants, fstat, open, realpath, stat, unlink } from 'node:fs';
 import { promisify } from 'node:util';
-import type { StorageCreateOptions, StorageDriver, StorageOpenOptions } from '@lamella/core';
-import { LamellaError } from '@lamella/core';
+import type {
+  Logger,
+  StorageCreateOptions,
+  StorageDriver,
+  StorageOpenOptions,
+} from '@lamella/core';
+import { isDirect, isWriteThrough, LamellaError, LOGGER, silentLogger } from '@lamella/core';
 import { inject, injectable } from 'tsyringe';
 import type { NativeCalls } from '../native/native-calls.js';
 import { NATIVE_CALLS, nativeCalls } from '../native/native-calls.js';
 import { deviceSize } from './device-size.js';
 import { errnoOf, fileError } from './errno.js';
 import { pathOf, resolvePath } from './file-location.js';
-import { FileStorage } from './file-storage.js';
+import { FileStorage, type FileStorageOptions } from './file-storage.js';
+import { openDirect } from './open-direct.js';
 
 const closeFile = promisify(close);
 const openFile = promisify(open);
 const realPath = promisify(realpath.native);
 const statFile = promisify(fstat);
 const statPath = promisify(stat);
-const truncateFile = promisify(ftruncate);
 const unlinkPath = promisify(unlink);
 
 /** If a pipe takes the file's place between stat and open, open returns at once all the same. */
 const O_NONBLOCK = constants.O_NONBLOCK ?? 0;
+/** Where there is no such flag, the storage flushes after every write instead. */
+const O_DSYNC = constants.O_DSYNC ?? 0;
 const O_NOCTTY = constants.O_NOCTTY ?? 0;
 const SAFELY = O_NONBLOCK | O_NOCTTY;
 
@@ -32,29 +39,39 @@ const SAFELY = O_NONBLOCK | O_NOCTTY;
 export class FileStorageDriver implements StorageDriver {
   readonly scheme = 'file';
   readonly #native: NativeCalls;
+  readonly #logger: Logger;
 
-  /** @param native - system calls beyond what Node.js offers; `{}` does without */
-  constructor(@inject(NATIVE_CALLS, { isOptional: true }) native: NativeCalls = nativeCalls()) {
+  /**
+   * @param native - system calls beyond what Node.js offers; `{}` does without
+   * @param logger - hears once that files can't be locked here
+   */
+  constructor(
+    @inject(NATIVE_CALLS, { isOptional: true }) native: NativeCalls = nativeCalls(),
+    @inject(LOGGER, { isOptional: true }) logger: Logger = silentLogger,
+  ) {
     this.#native = native;
+    this.#logger = logger;
   }
 
   /**
    * Opens a file or block device. Never waits for somebody at the other end of a pipe.
    *
    * @throws LamellaError `NOT_FOUND`, `PERMISSION_DENIED`, `NOT_A_FILE`, `INVALID_ARGUMENT`,
-   * `IO_ERROR`
+   * `IO_ERROR`; `UNSUPPORTED` where the cache modes `none` and `directsync` can't be had
    */
   async open(location: string, options: StorageOpenOptions): Promise<FileStorage> {
     const path = pathOf(location);
-    const access = options.writable ? constants.O_RDWR : constants.O_RDONLY;
+    const { writable, cache } = options;
+    const access = writable ? constants.O_RDWR : constants.O_RDONLY;
+    const flags = access | SAFELY | (writable && isWriteThrough(cache) ? O_DSYNC : 0);
     let fd: number;
     try {
       assertRandomAccess(await statPath(path, { bigint: true }), location);
-      fd = await openFile(path, access | SAFELY);
+      fd = await openFile(path, flags);
     } catch (cause) {
       throw fileError(cause, {
         location,
-        action: options.writable ? 'open for writing' : 'open',
+        action: writable ? 'open for writing' : 'open',
       });
     }
     return closingOnFailure(fd, async () => {
@@ -63,14 +80,19 @@ export class FileStorageDriver implements StorageDriver {
       const size = stats.isBlockDevice()
         ? await deviceSize(fd, stats.rdev, location, this.#native)
         : safeSize(stats.size, location);
-      return this.#storage(fd, stats, location, { writable: options.writable, size });
+      const direct = isDirect(cache)
+        ? await openDirect({ path, location, flags, fd, stats }).catch((cause: unknown) => {
+            throw fileError(cause, { location, action: 'open past the page cache' });
+          })
+        : undefined;
+      return this.#storage(fd, stats, location, { writable, size, cache, path: direct });
     });
   }
 
   /**
-   * Makes an empty file, or empties an existing one.
+   * Makes an empty file, or empties an existing one, after taking the locks that are asked for.
    *
-   * @throws LamellaError `ALREADY_EXISTS`, `NOT_FOUND` (the directory), `PERMISSION_DENIED`,
+   * @throws LamellaError `ALREADY_EXISTS`, `LOCKED`, `NOT_FOUND` (the directory), `PERMISSION_DENIED`,
    * `NOT_A_FILE`, `NO_SPACE`, `INVALID_ARGUMENT`, `IO_ERROR`
    */
   async create(location: string, options: StorageCreateOptions): Promise<FileStorage> {
@@ -87,10 +109,16 @@ export class FileStorageDriver implements StorageDriver {
     return closingOnFailure(fd, async () => {
       const stats = await statOpen(fd, location);
       assertRegular(stats, location);
-      if (stats.size > 0n) {
-        await emptyFile(fd, location);
+      const storage = this.#storage(fd, stats, location, {
+        writable: true,
+        size: safeSize(stats.size, location),
+        newName: path,
+      });
+      if (options.permissions !== undefined) {
+        await storage.lock(options.permissions);
       }
-      return this.#storage(fd, stats, location, { writable: true, size: 0, newName: path });
+      await storage.truncate(0);
+      return storage;
     });
   }
 
@@ -137,20 +165,15 @@ export class FileStorageDriver implements StorageDriver {
       fd,
       location,
       identity: device ? `device:${stats.rdev}` : `${stats.dev}:${stats.ino}`,
-      writable: how.writable,
-      size: how.size,
+      ...how,
       device,
-      newName: how.newName,
       native: this.#native,
+      logger: this.#logger,
     });
   }
 }
 
-interface Opened {
-  readonly writable: boolean;
-  readonly size: number;
-  readonly newName?: string;
-}
+type Opened = Pick<FileStorageOptions, 'writable' | 'size' | 'newName' | 'cache' | 'path'>;
 
 async function closingOnFailure<T>(fd: number, action: () => Promise<T>): Promise<T> {
   try {
@@ -166,14 +189,6 @@ async function statOpen(fd: number, location: string): Promise<BigIntStats> {
     return await statFile(fd, { bigint: true });
   } catch (cause) {
     throw fileError(cause, { location, action: 'open' });
-  }
-}
-
-async function emptyFile(fd: number, location: string): Promise<void> {
-  try {
-    await truncateFile(fd, 0);
-  } catch (cause) {
-    throw fileError(cause, { location, action: 'empty the file' });
   }
 }
 

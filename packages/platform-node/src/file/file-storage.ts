@@ -1,15 +1,26 @@
-import { close, fstat, ftruncate } from 'node:fs';
+import { close, constants, fstat, ftruncate } from 'node:fs';
 import { promisify } from 'node:util';
-import type { Awaitable, Storage, StorageExtent, WriteZeroesOptions } from '@lamella/core';
-import { LamellaError } from '@lamella/core';
+import type {
+  Awaitable,
+  CacheMode,
+  Logger,
+  Storage,
+  StorageExtent,
+  StoragePermissions,
+  WriteZeroesOptions,
+} from '@lamella/core';
+import { isDirect, isWriteThrough, LamellaError, silentLogger } from '@lamella/core';
 import { ERRNO } from '../native/constants.js';
 import type { NativeCalls } from '../native/native-calls.js';
+import { copyRange } from './copy-range.js';
+import { CachedPath, type DataPath } from './data-path.js';
 import { fileError } from './errno.js';
 import { Flusher } from './flusher.js';
+import { ImageLocks } from './image-locks.js';
 import { InFlight } from './in-flight.js';
-import { readFully, writeFully, writevFully } from './pool-io.js';
+import { warnUnlocked } from './lock-warning.js';
 import { Space } from './space.js';
-import { sparseExtent } from './sparse-map.js';
+import { SparseMap } from './sparse-map.js';
 
 const closeFile = promisify(close);
 const statFile = promisify(fstat);
@@ -36,6 +47,12 @@ export interface FileStorageOptions {
   readonly newName?: string | undefined;
   /** System calls beyond what Node.js offers. */
   readonly native: NativeCalls;
+  /** How writes reach the device; `'writeback'` by default. The descriptor has the flags for it. */
+  readonly cache?: CacheMode | undefined;
+  /** How bytes get from and to the file, closed with it; through the page cache by default. */
+  readonly path?: DataPath | undefined;
+  /** Hears that files can't be locked here; nobody by default. */
+  readonly logger?: Logger | undefined;
 }
 
 /**
@@ -48,9 +65,14 @@ export class FileStorage implements Storage {
   readonly writable: boolean;
   readonly #fd: number;
   readonly #device: boolean;
+  readonly #copyFileRange: NativeCalls['copyFileRange'];
+  readonly #path: DataPath;
+  readonly #cache: CacheMode;
   readonly #space: Space;
   readonly #flusher: Flusher;
-  readonly #seek: NativeCalls['seek'];
+  readonly #sparse: SparseMap | undefined;
+  readonly #locks: ImageLocks | undefined;
+  readonly #logger: Logger;
   #readNow: NativeCalls['readNow'];
   #size: number;
   /** Everything that uses the descriptor: closing waits for it. */
@@ -68,14 +90,47 @@ export class FileStorage implements Storage {
     this.#fd = options.fd;
     this.#size = options.size;
     this.#device = options.device ?? false;
-    this.#readNow = options.native.readNow;
-    this.#seek = options.native.seek;
+    this.#cache = options.cache ?? 'writeback';
+    this.#path = options.path ?? new CachedPath(options.fd);
+    // It reads from the page cache only.
+    this.#readNow = isDirect(this.#cache) ? undefined : options.native.readNow;
+    const { seek } = options.native;
+    this.#copyFileRange = options.native.copyFileRange;
+    this.#sparse = seek && new SparseMap(options.fd, seek);
+    this.#locks = locksOf(options);
+    this.#logger = options.logger ?? silentLogger;
     this.#space = new Space(options.fd, options.native);
     this.#flusher = new Flusher(options.fd, options.newName);
   }
 
   get size(): number {
     return this.#size;
+  }
+
+  /**
+   * Announces to others, QEMU's tools among them, how the file is used, and fails if one of them uses it
+   * otherwise. Where locks do not exist, a warning is given once and nothing is protected.
+   *
+   * @throws LamellaError `LOCKED`, `CLOSED`, `IO_ERROR`
+   */
+  async lock(permissions: StoragePermissions): Promise<void> {
+    this.#assertOpen();
+    this.#uses.begin();
+    try {
+      if (this.#locks === undefined) {
+        warnUnlocked(this.#logger, this.location, 'files can be locked with koffi on Linux only');
+      } else if (!this.#locks.change(permissions)) {
+        warnUnlocked(this.#logger, this.location, 'the file system has no locks of open files');
+      }
+      if (!this.#device) {
+        // Whoever had it before may have changed the length since it was opened here.
+        this.#size = (await statFile(this.#fd)).size;
+      }
+    } catch (cause) {
+      throw fileError(cause, { location: this.location, action: 'lock the file' });
+    } finally {
+      this.#uses.end();
+    }
   }
 
   /** @throws LamellaError `IO_ERROR`, `CLOSED`, `INVALID_ARGUMENT` */
@@ -109,7 +164,7 @@ export class FileStorage implements Storage {
     if (bytes.length === 0) {
       return;
     }
-    return this.#change('write', offset, bytes.length, () => writeFully(this.#fd, bytes, offset));
+    return this.#write([bytes], offset, bytes.length);
   }
 
   /** @throws LamellaError as {@link FileStorage.write} */
@@ -123,7 +178,16 @@ export class FileStorage implements Storage {
     if (length === 0) {
       return;
     }
-    return this.#change('write', offset, length, () => writevFully(this.#fd, pieces, offset));
+    return this.#write(pieces, offset, length);
+  }
+
+  #write(pieces: readonly Uint8Array[], offset: number, length: number): Promise<void> {
+    return this.#change('write', offset, length, async () => {
+      await this.#path.write(pieces, offset, length, this.#size);
+      if (constants.O_DSYNC === undefined) {
+        await this.#settle();
+      }
+    });
   }
 
   /** @throws LamellaError as {@link FileStorage.write} */
@@ -133,9 +197,19 @@ export class FileStorage implements Storage {
     if (length === 0) {
       return;
     }
-    return this.#change('write zeroes', offset, length, () =>
-      options.unmap === false ? this.#reserveZeroes(offset, length) : this.#unmap(offset, length),
-    );
+    return this.#change('write zeroes', offset, length, async () => {
+      await this.#path.alone(offset, length, () =>
+        options.unmap === false ? this.#reserveZeroes(offset, length) : this.#unmap(offset, length),
+      );
+      await this.#settle();
+    });
+  }
+
+  /** Makes durable what the flags of the descriptor do not, where every change has to be. */
+  async #settle(): Promise<void> {
+    if (isWriteThrough(this.#cache)) {
+      await this.#flusher.flush();
+    }
   }
 
   async #reserveZeroes(offset: number, length: number): Promise<void> {
@@ -156,6 +230,43 @@ export class FileStorage implements Storage {
     }
   }
 
+  /**
+   * Copies from another file within the kernel; file systems that can then share the blocks.
+   *
+   * @returns bytes copied; 0 if the source is no such file, or either goes past the page cache
+   * @throws LamellaError as {@link FileStorage.write} and {@link FileStorage.read}
+   */
+  async copyFrom(
+    source: Storage,
+    sourceOffset: number,
+    offset: number,
+    length: number,
+  ): Promise<number> {
+    this.#assertWritable();
+    this.#assertRange(offset, length);
+    const copy = this.#copyFileRange;
+    if (!(source instanceof FileStorage) || copy === undefined || length === 0) {
+      return 0;
+    }
+    source.#assertOpen();
+    source.#assertRange(sourceOffset, length);
+    if (isDirect(this.#cache) || isDirect(source.#cache)) {
+      return 0;
+    }
+    source.#uses.begin();
+    try {
+      let done = 0;
+      await this.#change('copy', offset, 0, async () => {
+        done = await copyRange(copy, source.#fd, sourceOffset, this.#fd, offset, length);
+        this.#size = Math.max(this.#size, done === 0 ? 0 : offset + done);
+        await this.#settle();
+      });
+      return done;
+    } finally {
+      source.#uses.end();
+    }
+  }
+
   /** @throws LamellaError as {@link FileStorage.write} */
   discard(offset: number, length: number): Awaitable<void> {
     this.#assertWritable();
@@ -164,16 +275,19 @@ export class FileStorage implements Storage {
     if (inside <= 0) {
       return;
     }
-    return this.#change('discard', offset, inside, async () => {
-      await this.#space.punch(offset, inside);
-    });
+    return this.#change('discard', offset, inside, () =>
+      this.#path.alone(offset, inside, async () => {
+        await this.#space.punch(offset, inside);
+      }),
+    );
   }
 
   /**
    * Sets the length. A truncation that makes the file longer never cuts off what writes under way put
    * behind it; one that makes it shorter comes after the writes that had begun.
    *
-   * @throws LamellaError as {@link FileStorage.write}; `UNSUPPORTED` for a shorter block device
+   * @throws LamellaError as {@link FileStorage.write}; `UNSUPPORTED` for a shorter block device; `LOCKED`
+   * when somebody who shares the file does not allow it
    */
   truncate(size: number): Awaitable<void> {
     this.#assertWritable();
@@ -210,13 +324,28 @@ export class FileStorage implements Storage {
       await earlier;
       await this.#changes.idle();
       if (!grows || size > this.#size) {
-        await truncateFile(this.#fd, size);
+        await this.#resizing(() => truncateFile(this.#fd, size));
         this.#size = size;
+        await this.#settle();
       }
     } catch (cause) {
       throw fileError(cause, { location: this.location, action: `set the length to ${size}` });
     } finally {
       this.#uses.end();
+    }
+  }
+
+  /** Others may hold on to the length of a file that is shared with them: asks them for this moment. */
+  async #resizing(action: () => Promise<void>): Promise<void> {
+    const held = this.#locks?.permissions;
+    if (this.#locks === undefined || held === undefined || held.uses.includes('resize')) {
+      return action();
+    }
+    this.#locks.change({ ...held, uses: [...held.uses, 'resize'] });
+    try {
+      await action();
+    } finally {
+      this.#locks.change(held);
     }
   }
 
@@ -228,21 +357,19 @@ export class FileStorage implements Storage {
     if (inside <= 0) {
       return { kind: 'hole', length };
     }
-    if (this.#seek === undefined) {
-      return { kind: 'data', length: inside };
-    }
-    return sparseExtent(this.#fd, this.#seek, offset, inside);
+    return this.#sparse?.at(offset, inside) ?? { kind: 'data', length: inside };
   }
 
   /**
    * Makes durable what finished writes wrote; for a new file, its name as well. After a failure all
-   * later flushes fail too, because the kernel forgets what it could not write.
+   * later flushes fail too, because the kernel forgets what it could not write. With the cache mode
+   * `unsafe` it does nothing.
    *
    * @throws LamellaError `IO_ERROR`, `NO_SPACE`, `CLOSED`
    */
   async flush(): Promise<void> {
     this.#assertOpen();
-    if (!this.writable) {
+    if (!this.writable || this.#cache === 'unsafe') {
       return;
     }
     const failedBefore = this.#flusher.failure !== undefined;
@@ -271,7 +398,7 @@ export class FileStorage implements Storage {
     this.#closed = true;
     await this.#uses.idle();
     try {
-      await closeFile(this.#fd);
+      await this.#path.close().finally(() => closeFile(this.#fd));
     } catch (cause) {
       throw fileError(cause, { location: this.location, action: 'close' });
     }
@@ -280,7 +407,7 @@ export class FileStorage implements Storage {
   async #readInPool(buffer: Uint8Array, from: number, offset: number): Promise<void> {
     this.#uses.begin();
     try {
-      const end = await readFully(this.#fd, buffer, from, offset + from);
+      const end = await this.#path.read(buffer, from, offset + from);
       if (end < buffer.length) {
         buffer.fill(0, end);
       }
@@ -367,4 +494,8 @@ export class FileStorage implements Storage {
       );
     }
   }
+}
+
+function locksOf({ fd, location, native }: FileStorageOptions): ImageLocks | undefined {
+  return native.locks && new ImageLocks(fd, location, native.locks);
 }

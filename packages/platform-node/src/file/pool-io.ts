@@ -47,6 +47,24 @@ export function readFully(
   });
 }
 
+/** One read of at most so many bytes; fewer may arrive, and none at the end of the file. */
+export function readOnce(fd: number, buffer: Uint8Array, position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const attempt = (): void => {
+      read(fd, buffer, 0, buffer.length, position, (error, count) => {
+        if (error === null) {
+          resolve(count);
+        } else if (errnoOf(error) === 'EINTR') {
+          attempt();
+        } else {
+          reject(error);
+        }
+      });
+    };
+    attempt();
+  });
+}
+
 /** Writes all bytes at a position. */
 export function writeFully(fd: number, bytes: Uint8Array, position: number): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -142,6 +160,20 @@ export class PieceQueue {
   /** The next pieces, at most so many. */
   head(count: number): Uint8Array[] {
     return this.#pieces.slice(this.#first, this.#first + count);
+  }
+
+  /** Moves bytes from the front into a buffer, as many as it has room for. */
+  copy(buffer: Uint8Array): void {
+    for (let done = 0; done < buffer.length; ) {
+      const piece = this.#pieces[this.#first];
+      if (piece === undefined) {
+        return;
+      }
+      const part = piece.subarray(0, buffer.length - done);
+      buffer.set(part, done);
+      done += part.length;
+      this.take(part.length);
+    }
   }
 
   /** Drops so many bytes from the front. */

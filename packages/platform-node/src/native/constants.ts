@@ -20,7 +20,10 @@ export const ERRNO = {
   EIO: 5,
   ENXIO: 6,
   EAGAIN: 11,
+  EACCES: 13,
+  EXDEV: 18,
   EINVAL: 22,
+  ENOLCK: 37,
   ENOSYS: 38,
   EOPNOTSUPP: 95,
 } as const;

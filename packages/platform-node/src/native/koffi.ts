@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 
-/** What is passed to C: numbers and addresses. */
-export type NativeArgument = number | bigint;
+/** What is passed to C: numbers and addresses; before a variable argument, the name of its type. */
+export type NativeArgument = number | bigint | string;
 
 /** A C function as koffi binds it. */
 export interface KoffiFunction {

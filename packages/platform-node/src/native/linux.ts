@@ -1,5 +1,7 @@
+import { bindCopyFileRange } from './copy-file-range.js';
 import type { Koffi, KoffiFunction, NativeArgument } from './koffi.js';
 import { Limiter } from './limiter.js';
+import { bindLocks } from './locks.js';
 import type { NativeCalls } from './native-calls.js';
 
 const RWF_NOWAIT = 8;
@@ -26,10 +28,18 @@ export function bindLinux(koffi: Koffi): NativeCalls {
   };
   const preadv2 = find('preadv2', 'int64_t', ['int', 'uintptr_t', 'int', 'int64_t', 'int']);
   const fallocate = find('fallocate', 'int', ['int', 'int', 'int64_t', 'int64_t']);
+  const copyFileRange = find('copy_file_range', 'int64_t', [
+    ...['int', 'uintptr_t', 'int', 'uintptr_t'],
+    ...['size_t', 'unsigned int'],
+  ]);
+  const fcntl = find('fcntl', 'int', ['int', 'int', '...']);
   const lseek = find('lseek', 'int64_t', ['int', 'int64_t', 'int']);
+  const limiter = new Limiter(MAX_ASYNC_CALLS);
   return {
     ...(preadv2 && { readNow: bindReadNow(koffi, preadv2) }),
-    ...(fallocate && { fallocate: bindFallocate(koffi, fallocate) }),
+    ...(fallocate && { fallocate: bindFallocate(koffi, fallocate, limiter) }),
+    ...(copyFileRange && { copyFileRange: bindCopyFileRange(koffi, copyFileRange, limiter) }),
+    ...(fcntl && { locks: bindLocks(koffi, fcntl) }),
     ...(lseek && {
       seek: (fd, offset, whence) => resultOf(koffi, lseek(fd, offset, whence)),
     }),
@@ -62,8 +72,8 @@ function bindReadNow(koffi: Koffi, preadv2: KoffiFunction): NonNullable<NativeCa
 function bindFallocate(
   koffi: Koffi,
   fallocate: KoffiFunction,
+  limiter: Limiter,
 ): NonNullable<NativeCalls['fallocate']> {
-  const limiter = new Limiter(MAX_ASYNC_CALLS);
   const call = (...args: NativeArgument[]): Promise<number> =>
     new Promise((resolve, reject) => {
       fallocate.async(...args, (error, result) => {

@@ -31,6 +31,32 @@ export interface NativeCalls {
   ) => Promise<number>;
 
   /**
+   * `copy_file_range` on a thread of libuv's pool.
+   *
+   * @returns bytes copied, 0 at the end of the source, or a negated errno
+   */
+  readonly copyFileRange?: (
+    from: number,
+    fromOffset: number,
+    to: number,
+    toOffset: number,
+    length: number,
+  ) => Promise<number>;
+
+  /**
+   * Locks on ranges of bytes that belong to an open file (`F_OFD_SETLK`), whether or not the file has
+   * such bytes. No call waits.
+   */
+  readonly locks?: {
+    /** Takes a lock that others can take too. 0, or a negated errno. */
+    share(fd: number, offset: number, length: number): number;
+    /** Gives locks back. 0, or a negated errno. */
+    release(fd: number, offset: number, length: number): number;
+    /** Whether another open file has a lock there: 1 or 0, or a negated errno. */
+    test(fd: number, offset: number, length: number): number;
+  };
+
+  /**
    * `lseek`. Moves the file position, which nothing here relies on.
    *
    * @param whence - `SEEK_*`

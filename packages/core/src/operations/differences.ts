@@ -1,0 +1,164 @@
+import { alignDown, alignUp } from '../bytes/index.js';
+import type { Disk } from '../chain/index.js';
+import type { Image, LongOperation } from '../driver/index.js';
+import { COPY_STEP, forEachStep } from './copy-range.js';
+
+/** A run of the guest's disk. */
+interface Range {
+  readonly offset: number;
+  readonly length: number;
+}
+
+/**
+ * Writes into the top image what it shows through its backing chain and what another chain in that
+ * place would not show. Not flushed.
+ *
+ * @param disk - the image over its present backing chain; nobody else uses it
+ * @param top - its top image
+ * @param target - the other chain; undefined for none, which reads as zeroes
+ * @returns bytes written
+ */
+export async function copyDifferences(
+  disk: Disk,
+  top: Image,
+  target: Disk | undefined,
+  operation: LongOperation,
+): Promise<number> {
+  const copier = new DifferenceCopier(disk, top, target, operation);
+  return copier.run();
+}
+
+class DifferenceCopier {
+  readonly #disk: Disk;
+  readonly #top: Image;
+  readonly #target: Disk | undefined;
+  readonly #operation: LongOperation;
+  #copied = 0;
+
+  constructor(disk: Disk, top: Image, target: Disk | undefined, operation: LongOperation) {
+    this.#disk = disk;
+    this.#top = top;
+    this.#target = target;
+    this.#operation = operation;
+  }
+
+  async run(): Promise<number> {
+    const { signal, onProgress } = this.#operation;
+    const all = signal === undefined ? {} : { signal };
+    for await (const extent of this.#disk.extents(all)) {
+      if (extent.layer !== 0) {
+        const zero = extent.kind === 'zero' || extent.kind === 'unallocated';
+        await (zero ? this.#keepZeroes(extent) : this.#keepData(extent));
+      }
+      onProgress?.({ done: extent.offset + extent.length, total: this.#disk.size });
+    }
+    return this.#copied;
+  }
+
+  /** Bytes that a layer below holds. Writing part of a cluster copies the rest of it from the old chain. */
+  async #keepData({ offset, length }: Range): Promise<void> {
+    const { signal } = this.#operation;
+    await forEachStep(this.#disk, offset, length, signal, async (buffer, position) => {
+      await this.#disk.read(buffer, position);
+      const other = new Uint8Array(buffer.length);
+      await this.#readTarget(other, position);
+      const differing = differingRange(buffer, other, this.#granule);
+      if (differing !== undefined) {
+        const { offset: start, length: count } = differing;
+        await this.#disk.write(buffer.subarray(start, start + count), position + start);
+        this.#copied += count;
+      }
+    });
+  }
+
+  /** Bytes that read as zeroes: only where the other chain holds something is there anything to do. */
+  async #keepZeroes(range: Range): Promise<void> {
+    const target = this.#target;
+    const end = Math.min(range.offset + range.length, target?.size ?? 0);
+    if (target === undefined || end <= range.offset) {
+      return;
+    }
+    const { signal } = this.#operation;
+    const part = { offset: range.offset, length: end - range.offset };
+    for await (const extent of target.extents({
+      ...part,
+      ...(signal === undefined ? {} : { signal }),
+    })) {
+      if (extent.kind !== 'zero' && extent.kind !== 'unallocated') {
+        const { offset, length } = extent;
+        const step = async (buffer: Uint8Array, position: number): Promise<void> => {
+          await target.read(buffer, position);
+          if (buffer.some((byte) => byte !== 0)) {
+            await this.#zero(position, buffer.length, range);
+          }
+        };
+        // One after the other: two steps may meet in one cluster, and zeroing goes past the engine.
+        await forEachStep(this.#disk, offset, length, signal, step, 1);
+      }
+    }
+  }
+
+  /**
+   * Makes a part of a range of zeroes hold zeroes of its own: whole clusters by metadata where the format
+   * can, everything else as data.
+   */
+  async #zero(offset: number, length: number, within: Range): Promise<void> {
+    const unit = this.#top.clusterSize;
+    const limit = within.offset + within.length;
+    const start = Math.max(alignDown(offset, unit), alignUp(within.offset, unit));
+    const last = limit === this.#top.size ? limit : alignDown(limit, unit);
+    const end = Math.min(last, alignUp(offset + length, unit));
+    let done = start;
+    if (this.#top.zero !== undefined && end > start) {
+      done += await this.#top.zero(start, end - start, { unmap: true, zeroBelow: false });
+    }
+    this.#copied += done - start;
+    await this.#writeZeroes(offset, Math.min(start, offset + length));
+    await this.#writeZeroes(Math.max(done, offset), offset + length);
+  }
+
+  async #writeZeroes(offset: number, end: number): Promise<void> {
+    for (let position = offset; position < end; ) {
+      const length = Math.min(COPY_STEP, end - position);
+      await this.#disk.write(new Uint8Array(length), position);
+      this.#copied += length;
+      position += length;
+    }
+  }
+
+  async #readTarget(buffer: Uint8Array, offset: number): Promise<void> {
+    const inside = Math.min(buffer.length, Math.max(0, (this.#target?.size ?? 0) - offset));
+    buffer.fill(0, inside);
+    if (inside > 0) {
+      await this.#target?.read(buffer.subarray(0, inside), offset);
+    }
+  }
+
+  /** Unit of comparison: a cluster is copied whole anyway. */
+  get #granule(): number {
+    return Math.min(COPY_STEP, Math.max(this.#top.clusterSize, 4096));
+  }
+}
+
+/** From the first unit that differs to the last one, or undefined for equal bytes. */
+function differingRange(a: Uint8Array, b: Uint8Array, unit: number): Range | undefined {
+  let first: number | undefined;
+  let end = 0;
+  for (let offset = 0; offset < a.length; offset += unit) {
+    const stop = Math.min(a.length, offset + unit);
+    if (differs(a, b, offset, stop)) {
+      first ??= offset;
+      end = stop;
+    }
+  }
+  return first === undefined ? undefined : { offset: first, length: end - first };
+}
+
+function differs(a: Uint8Array, b: Uint8Array, start: number, end: number): boolean {
+  for (let index = start; index < end; index += 1) {
+    if (a[index] !== b[index]) {
+      return true;
+    }
+  }
+  return false;
+}
