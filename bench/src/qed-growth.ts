@@ -71,6 +71,7 @@ function draw(library: readonly number[], qemu: readonly number[]): string {
   );
   return [
     '<svg xmlns="http://www.w3.org/2000/svg" width="600" height="380" viewBox="0 0 600 380">',
+    '<title>How a QED file grows when half of its clusters are reused</title>',
     '<rect width="600" height="380" fill="white"/>',
     '<path d="M60 30V320H560" fill="none" stroke="black"/>',
     line(library, '#0a6'),

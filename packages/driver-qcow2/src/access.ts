@@ -10,14 +10,6 @@ import { FIELD, type Header } from './header/header.js';
  * @throws LamellaError `UNSUPPORTED`
  */
 export function assertReadable(header: Header, location: string): void {
-  if (header.cryptMethod !== 0) {
-    const method = header.cryptMethod === 1 ? 'AES' : 'LUKS';
-    throw unsupported(
-      location,
-      `the image is encrypted (${method})`,
-      'Encryption is not supported; decrypt it with qemu-img convert.',
-    );
-  }
   if (hasFeature(header.incompatible, INCOMPATIBLE.externalDataFile)) {
     throw unsupported(
       location,

@@ -2,19 +2,24 @@ import {
   type BlockDriver,
   COMPRESSION_CODEC,
   type CompressionCodec,
+  CRYPTO_PLATFORM,
   type CreateOptions,
+  type CryptoPlatform,
   type Image,
   type OpenOptions,
   type Storage,
   viewOf,
 } from '@lamella/core';
-import { injectAll, injectable } from 'tsyringe';
+import { inject, injectAll, injectable } from 'tsyringe';
 import { assertReadable, assertWritable, keptAutoclear } from './access.js';
 import { openForCheck } from './check/check-image.js';
 import { repairUnclean } from './check/unclean.js';
 import { createImage } from './create/create.js';
 import { planLayout } from './create/layout.js';
 import { CREATE_OPTIONS } from './create/options.js';
+import { AMEND_KEY_OPTIONS } from './encryption/luks/amend.js';
+import { openEncryption } from './encryption/open.js';
+import { ENCRYPTION_OPEN_OPTIONS } from './encryption/options.js';
 import { FIELD, type Header, MAGIC } from './header/header.js';
 import { readHeader } from './header/parse.js';
 import { featuresPatch } from './header/serialise.js';
@@ -30,15 +35,23 @@ import { WritableQcow2Image, writeParts } from './writable-image.js';
 export class Qcow2Driver implements BlockDriver {
   readonly format = 'qcow2';
   readonly createOptions = CREATE_OPTIONS;
+  readonly openOptions = ENCRYPTION_OPEN_OPTIONS;
+  readonly amendOptions = AMEND_KEY_OPTIONS;
   readonly supportsBacking = true;
   readonly #codecs: readonly CompressionCodec[];
+  readonly #crypto: CryptoPlatform | undefined;
 
   /**
    * @param codecs - for compressed clusters: `deflate` and `zstd`; without them, other clusters can be
    * read all the same
+   * @param crypto - for encrypted images
    */
-  constructor(@injectAll(COMPRESSION_CODEC, { isOptional: true }) codecs: CompressionCodec[]) {
+  constructor(
+    @injectAll(COMPRESSION_CODEC, { isOptional: true }) codecs: CompressionCodec[],
+    @inject(CRYPTO_PLATFORM, { isOptional: true }) crypto?: CryptoPlatform,
+  ) {
     this.#codecs = codecs;
+    this.#crypto = crypto;
   }
 
   /** The magic alone decides: a cut or unknown header is to be refused, not taken for a raw disk. */
@@ -55,9 +68,18 @@ export class Qcow2Driver implements BlockDriver {
     assertReadable(header, storage.location);
     if (options.writable) {
       assertWritable(header, storage.location);
+    }
+    const encryption = await openEncryption(header, storage, options, this.#crypto);
+    if (options.writable) {
       header = await repairUnclean(storage, header);
     }
-    const setup = { storage, header, cacheSize: options.cacheSize, codecs: this.#codecs };
+    const setup = {
+      storage,
+      header,
+      cacheSize: options.cacheSize,
+      codecs: this.#codecs,
+      encryption,
+    };
     const parts = await readParts(setup);
     if (!options.writable) {
       return new Qcow2Image(parts);
@@ -69,11 +91,11 @@ export class Qcow2Driver implements BlockDriver {
   }
 
   async create(storage: Storage, options: CreateOptions): Promise<void> {
-    await createImage(storage, options);
+    await createImage(storage, options, this.#crypto);
   }
 
   validateCreate(options: CreateOptions): void {
-    planLayout(options);
+    planLayout(options, this.#crypto);
   }
 }
 

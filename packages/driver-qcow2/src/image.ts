@@ -13,6 +13,7 @@ import {
 } from '@lamella/core';
 import { checkStorage } from './check/check.js';
 import { CompressedClusters } from './compression/compressed-clusters.js';
+import type { ImageEncryption } from './encryption/image-encryption.js';
 import { Geometry } from './geometry.js';
 import { COMPATIBLE, hasFeature } from './header/features.js';
 import type { Header } from './header/header.js';
@@ -32,6 +33,7 @@ export interface ImageSetup {
   /** Most bytes of cached metadata. */
   readonly cacheSize?: number | undefined;
   readonly codecs: readonly CompressionCodec[];
+  readonly encryption?: ImageEncryption | undefined;
 }
 
 /** The parts of an open image that reading needs; writing adds its own. */
@@ -43,6 +45,7 @@ export interface ReadParts {
   readonly l2Cache: TableCache;
   readonly entries: L2Entries;
   readonly compressed: CompressedClusters;
+  readonly encryption: ImageEncryption | undefined;
   /** Most bytes for cached refcount blocks. */
   readonly refcountCacheSize: number;
 }
@@ -77,6 +80,7 @@ export async function readParts(setup: ImageSetup): Promise<ReadParts> {
       type: header.compressionType,
       codecs,
     }),
+    encryption: setup.encryption,
     refcountCacheSize: Math.max(atLeast, cacheSize * (1 - L2_SHARE)),
   };
 }
@@ -86,8 +90,10 @@ export class Qcow2Image implements Image {
   readonly size: number;
   readonly clusterSize: number;
   readonly references: References;
-  readonly options: Readonly<Record<string, OptionValue>>;
   readonly #mapper: Mapper;
+  readonly #header: Header;
+  readonly #geometry: Geometry;
+  readonly #encryption: ImageEncryption | undefined;
   readonly #storage: Storage;
 
   constructor(parts: ReadParts) {
@@ -96,25 +102,35 @@ export class Qcow2Image implements Image {
     this.size = header.size;
     this.clusterSize = geometry.clusterSize;
     this.references = { backing: header.backing };
-    this.options = {
-      compat: header.version === 3 ? '1.1' : '0.10',
-      cluster_size: geometry.clusterSize,
-      refcount_bits: geometry.refcountBits,
-      lazy_refcounts: hasFeature(header.compatible, COMPATIBLE.lazyRefcounts),
-      extended_l2: geometry.extended,
-      compression_type: header.compressionType,
-    };
+    this.#header = header;
+    this.#geometry = geometry;
+    this.#encryption = parts.encryption;
     this.#mapper = new Mapper({ ...parts, data: parts.storage });
   }
 
+  get options(): Readonly<Record<string, OptionValue>> {
+    return {
+      compat: this.#header.version === 3 ? '1.1' : '0.10',
+      cluster_size: this.#geometry.clusterSize,
+      refcount_bits: this.#geometry.refcountBits,
+      lazy_refcounts: hasFeature(this.#header.compatible, COMPATIBLE.lazyRefcounts),
+      extended_l2: this.#geometry.extended,
+      compression_type: this.#header.compressionType,
+      ...this.#encryption?.options,
+    };
+  }
+
   map(offset: number, length: number): Awaitable<Extent> {
-    return this.#mapper.map(offset, length);
+    const extent = this.#mapper.map(offset, length);
+    return this.#encryption === undefined ? extent : this.#encryption.map(extent, offset);
+  }
+
+  async close(): Promise<void> {
+    this.#encryption?.close();
   }
 
   /** Looks for damage; a repair needs an image that was opened for a check. */
   check(options: CheckOptions): Promise<CheckResult> {
     return checkStorage(this.#storage, options);
   }
-
-  async close(): Promise<void> {}
 }

@@ -6,11 +6,15 @@ import {
   type ClusterCompressor,
   isPromise,
   LamellaError,
+  type OptionValues,
   type Placement,
+  parseOptions,
   TableCache,
   type ZeroContext,
 } from '@lamella/core';
 import { MetadataGuard } from './check/metadata-guard.js';
+import { AMEND_KEY_OPTIONS } from './encryption/luks/amend.js';
+import { unsupported } from './errors.js';
 import { Qcow2Image, type ReadParts } from './image.js';
 import { L2Tables } from './mapping/l2-tables.js';
 import { Allocator } from './refcount/allocator.js';
@@ -108,7 +112,8 @@ export class WritableQcow2Image extends Qcow2Image {
   constructor(parts: WriteParts) {
     super(parts);
     this.#parts = parts;
-    this.compressor = createCompressor(parts);
+    // Compressed clusters are never ciphered, and the guest's data would lie in the open.
+    this.compressor = parts.encryption === undefined ? createCompressor(parts) : undefined;
     const { writer, allocator, storage } = parts;
     this.#placer = parts.geometry.extended
       ? new SubclusterPlacer({ writer, allocator, data: storage })
@@ -117,7 +122,7 @@ export class WritableQcow2Image extends Qcow2Image {
   }
 
   place(offset: number, length: number): Awaitable<Placement> {
-    const { guard, pressure } = this.#parts;
+    const { guard, pressure, encryption } = this.#parts;
     if (guard.refuses) {
       return guard.refuse();
     }
@@ -125,12 +130,13 @@ export class WritableQcow2Image extends Qcow2Image {
       const placement = pressure.high
         ? this.#placeAfterRelief(offset, length)
         : this.#placer.place(offset, length);
-      return isPromise(placement)
+      const admitted = isPromise(placement)
         ? placement.then(
             (placed) => guard.admitPlacement(placed),
             (error: unknown) => guard.condemn(error),
           )
         : guard.admitPlacement(placement);
+      return encryption === undefined ? admitted : encryption.place(admitted, offset);
     } catch (error) {
       return guard.condemn(error);
     }
@@ -151,6 +157,19 @@ export class WritableQcow2Image extends Qcow2Image {
       await this.#parts.guard.refuse();
     }
     await this.#clearer.clear(offset, length, { zeroBelow: context.zeroBelow, unmap: true });
+  }
+
+  async amend(options: OptionValues): Promise<void> {
+    const { encryption, storage } = this.#parts;
+    const values = parseOptions(AMEND_KEY_OPTIONS, options, 'amending a qcow2 image');
+    if (encryption === undefined) {
+      throw unsupported(
+        storage.location,
+        'the image is not encrypted',
+        'It has no keys to change.',
+      );
+    }
+    await encryption.amend(values, storage);
   }
 
   flush(): Promise<void> {
@@ -185,5 +204,6 @@ export class WritableQcow2Image extends Qcow2Image {
       await this.#parts.storage.flush();
     }
     this.#closed = true;
+    await super.close();
   }
 }

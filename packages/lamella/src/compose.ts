@@ -6,6 +6,7 @@ import {
   type Layer,
   type OpenChain,
   type OptionValues,
+  type Passphrase,
 } from '@lamella/core';
 import type { ImageCreator } from './image-creator.js';
 
@@ -21,11 +22,13 @@ export interface ComposePart {
   readonly size?: number | undefined;
   /** Create options of an image to be made. */
   readonly options?: OptionValues | undefined;
+  /** Passphrase of an encrypted image. */
+  readonly passphrase?: Passphrase | undefined;
 }
 
 type Options = Pick<
   ChainOptions,
-  'references' | 'maxDepth' | 'cacheSize' | 'writable' | 'forceShare' | 'cache'
+  'references' | 'maxDepth' | 'cacheSize' | 'writable' | 'forceShare' | 'cache' | 'passphrases'
 >;
 
 /**
@@ -99,7 +102,7 @@ async function openPart(
   const references = followReferences ? options.references : 'deny';
   const chain = await resolver.open(
     part.location,
-    { ...options, format: part.format, references },
+    { ...options, format: part.format, passphrase: part.passphrase, references },
     below,
   );
   return followReferences ? chain : { layers: chain.layers, missing: undefined };
@@ -119,5 +122,6 @@ async function makePart(
     format: part.format,
     size: part.size ?? below?.image.size,
     options: part.options,
+    passphrase: part.passphrase,
   });
 }

@@ -7,6 +7,8 @@ import {
   LamellaError,
   type Layer,
   type OptionValues,
+  type Passphrase,
+  type PassphraseSource,
   parseOptions,
   permissionsToCreate,
   type Reference,
@@ -30,6 +32,10 @@ export interface CreateImageOptions {
   readonly backing?: string | Reference | undefined;
   /** Options of the format under qemu-img's names: `{ cluster_size: '2M', compat: '0.10' }`. */
   readonly options?: OptionValues | undefined;
+  /** Passphrase of an image to be encrypted, by the options of its format. */
+  readonly passphrase?: Passphrase | undefined;
+  /** Asked for the passphrase of encrypted backing files, which are opened for their size. */
+  readonly passphrases?: PassphraseSource | undefined;
   /** Which files the backing file may name in turn; `'follow'` by default. */
   readonly references?: ReferencePolicy | undefined;
   /** Replace an existing file. False by default: an existing file is an error. */
@@ -135,6 +141,7 @@ export class ImageCreator {
     const request: CreateOptions = {
       size,
       backing,
+      passphrase: options.passphrase,
       options: parseOptions(
         driver.createOptions ?? {},
         options.options ?? {},
@@ -164,6 +171,7 @@ export class ImageCreator {
     const { layers } = await this.#resolver.open(location, {
       format: given,
       references: options.references,
+      passphrases: options.passphrases,
     });
     try {
       await this.#assertNotPartOf(layers, target);

@@ -45,7 +45,10 @@ export interface LamellaOptions {
 
 /** How a chain of given parts is opened. */
 export interface ComposeOptions
-  extends Pick<ChainOptions, 'references' | 'maxDepth' | 'cacheSize' | 'forceShare' | 'cache'> {
+  extends Pick<
+    ChainOptions,
+    'references' | 'maxDepth' | 'cacheSize' | 'forceShare' | 'cache' | 'passphrases'
+  > {
   /** Open the top layer for writing; by default exactly when it is made by this call. */
   readonly writable?: boolean | undefined;
 }
@@ -115,7 +118,7 @@ export class Lamella {
    * untrusted images
    * @throws LamellaError `NOT_FOUND`, `PERMISSION_DENIED`, `NOT_A_FILE`, `UNKNOWN_FORMAT`,
    * `WRONG_FORMAT`, `TRUNCATED`, `INVALID_HEADER`, `UNSUPPORTED`, `LIMIT_EXCEEDED`, `CORRUPT`,
-   * `CHAIN_LOOP`, `CHAIN_TOO_DEEP`, `REFERENCE_DENIED`; `LOCKED` when somebody else uses a file of the
+   * `CHAIN_LOOP`, `CHAIN_TOO_DEEP`, `REFERENCE_DENIED`, `PASSPHRASE_REQUIRED`, `WRONG_PASSPHRASE`; `LOCKED` when somebody else uses a file of the
    * chain in a way that does not go with this
    */
   async open(location: string, options: ChainOptions = {}): Promise<Disk> {
@@ -128,7 +131,7 @@ export class Lamella {
    * half-made file.
    *
    * @throws LamellaError `ALREADY_EXISTS`, `UNKNOWN_FORMAT`, `UNSUPPORTED`, `INVALID_ARGUMENT`,
-   * `LIMIT_EXCEEDED`, `NO_SPACE`, `LOCKED`, and what opening the backing file throws
+   * `LIMIT_EXCEEDED`, `NO_SPACE`, `LOCKED`, `PASSPHRASE_REQUIRED`, and what opening the backing file throws
    */
   async create(location: string, options: CreateImageOptions): Promise<void> {
     await this.container.resolve(ImageCreator).create(location, options);

@@ -92,8 +92,11 @@ for (const [number, kind] of SUBJECTS.entries()) {
         if (kind.format !== 'raw') {
           const result = await lamella.check(path);
           leaks += result.leaks;
-          t.match(result, { corruptions: 0, leaks: 0, checkErrors: 0 }, `round ${round}: check`);
-          t.equal(outcome('qemu-img', 'check', '-f', kind.format, path).status, 0);
+          // QED has no record of free clusters: one that a write under way had taken, below others that
+          // were in use already, stays leaked until a later write takes it.
+          t.match(result, { corruptions: 0, checkErrors: 0 }, `round ${round}: check`);
+          const { status } = outcome('qemu-img', 'check', '-f', kind.format, path);
+          t.equal(status, result.leaks === 0 ? 0 : 3, 'and qemu-img agrees');
         }
       }
       t.ok(flushes >= ROUNDS);

@@ -1,6 +1,7 @@
 import type { OptionValues } from '../driver/index.js';
 import { LamellaError } from '../errors/index.js';
 import { CACHE_MODES, type CacheMode } from '../storage/index.js';
+import type { Passphrase, PassphraseSource } from './passphrases.js';
 import type { ReferencePolicy } from './reference-policy.js';
 
 /** Most layers of a chain, unless the caller says otherwise. */
@@ -22,6 +23,10 @@ export interface ChainOptions {
   readonly cacheSize?: number | undefined;
   /** Options of the top image's driver. */
   readonly options?: OptionValues | undefined;
+  /** Passphrase of the top image, if it is encrypted. */
+  readonly passphrase?: Passphrase | undefined;
+  /** Asked for the passphrase of each encrypted image that has none yet: backing files, above all. */
+  readonly passphrases?: PassphraseSource | undefined;
   /**
    * Open even though somebody else is writing. What is read may then be in the middle of a change. Not
    * together with `writable`. False by default.

@@ -19,6 +19,7 @@ import {
 import { assertConsistent, type ChainOptions, DEFAULT_MAX_DEPTH } from './chain-options.js';
 import { closeLayers, type Layer } from './layer.js';
 import { missingBacking } from './missing-backing.js';
+import { openUnlocked } from './passphrases.js';
 import { type ImageName, parseImageName } from './reference-name.js';
 import { admitReference, type ReferencePolicy } from './reference-policy.js';
 
@@ -33,7 +34,7 @@ export interface OpenChain {
 /** How one layer of a chain is opened. */
 export interface LayerOptions
   extends Pick<OpenOptions, 'writable' | 'cacheSize' | 'forCheck'>,
-    Pick<ChainOptions, 'forceShare' | 'cache'> {
+    Pick<ChainOptions, 'forceShare' | 'cache' | 'passphrase' | 'passphrases'> {
   /** The storages that are open already, top first: none of them may be the same file. */
   readonly chain?: readonly Storage[] | undefined;
   /** Opens what the image refers to; called before anything is written to it. */
@@ -92,6 +93,7 @@ export class ChainResolver {
         {
           ...forEveryLayer(options),
           writable: options.writable ?? false,
+          passphrase: options.passphrase,
           chain: others,
           follow: (references, storage) =>
             this.#follow(below, references, [...others, storage], options),
@@ -131,14 +133,14 @@ export class ChainResolver {
   ): Promise<Layer> {
     const { writable, cacheSize, forceShare, forCheck, follow } = options;
     try {
-      // Before the lock, which the layer above would be in the way of.
-      assertNotIn(options.chain ?? [], storage);
       const probed = name.format === undefined;
       const recognise = (head: Uint8Array) => this.#drivers.probe(head, storage.location).format;
       const driver =
         name.format === undefined
           ? this.#drivers.probe(await readHead(storage), storage.location)
           : this.#drivers.get(name.format, storage.location);
+      // Before the lock, which the layer above would be in the way of.
+      assertNotIn(options.chain ?? [], storage);
       // The head is read unlocked, because the format decides over the locks; nothing else is.
       const content = driver.sharesStorage === true ? 'raw' : 'image';
       await storage.lock?.(permissionsFor({ writable, content, forceShare }));
@@ -147,14 +149,17 @@ export class ChainResolver {
         followed ??= follow?.(references, storage) ?? Promise.resolve();
         await followed;
       };
-      const image = await driver.open(storage, {
-        writable,
-        cacheSize,
-        options: name.options,
-        forCheck,
-        recognise: probed ? recognise : undefined,
-        beforeWriting: followOnce,
-      });
+      const image = await openUnlocked(storage, options, (passphrase) =>
+        driver.open(storage, {
+          writable,
+          cacheSize,
+          passphrase,
+          options: name.options,
+          forCheck,
+          recognise: probed ? recognise : undefined,
+          beforeWriting: followOnce,
+        }),
+      );
       try {
         await followOnce(image.references);
       } catch (error) {
@@ -272,8 +277,9 @@ function forEveryLayer({
   cacheSize,
   forceShare,
   cache,
-}: ChainOptions): Pick<LayerOptions, 'cacheSize' | 'forceShare' | 'cache'> {
-  return { cacheSize, forceShare, cache };
+  passphrases,
+}: ChainOptions): Pick<LayerOptions, 'cacheSize' | 'forceShare' | 'cache' | 'passphrases'> {
+  return { cacheSize, forceShare, cache, passphrases };
 }
 
 function assertDepth(chain: readonly Storage[], maxDepth: number): void {

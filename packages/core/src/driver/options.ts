@@ -16,6 +16,8 @@ export interface OptionField {
   readonly default?: OptionValue;
   /** The only values allowed, for a `string`. */
   readonly choices?: readonly string[];
+  /** The value appears in no message. */
+  readonly secret?: boolean;
 }
 
 /** What options there are; feeds validation, `-o help` and the docs. */
@@ -86,7 +88,7 @@ function convert(
     const expected = field.choices?.map((choice) => `'${choice}'`).join(' or ') ?? field.type;
     throw new LamellaError(
       'INVALID_ARGUMENT',
-      `option '${name}' for ${context} cannot be '${value}'`,
+      `option '${name}' for ${context} cannot be ${field.secret === true ? 'that' : `'${value}'`}`,
       { hint: `Expected: ${expected}.` },
     );
   }

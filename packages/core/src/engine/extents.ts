@@ -24,7 +24,10 @@ export interface DiskExtent {
   readonly kind: 'data' | 'compressed' | 'zero' | 'unallocated' | 'missing';
   /** Number of the layer that answers, 0 for the top; undefined where none does. */
   readonly layer: number | undefined;
-  /** Byte offset in the layer's storage, where the bytes (or their reserved space) have one. */
+  /**
+   * Byte offset in the layer's storage, where the bytes (or their reserved space) have one. Ciphered bytes
+   * have none: what is stored there is not what the guest reads.
+   */
   readonly hostOffset: number | undefined;
 }
 
@@ -70,7 +73,7 @@ function refine(
   done: number,
 ): Awaitable<DiskExtent> {
   const length = extent.length - done;
-  if (extent.kind === 'data' && extent.sparse === true) {
+  if (extent.kind === 'data' && extent.sparse === true && extent.cipher === undefined) {
     const hostOffset = extent.offset + done;
     const answer = extent.storage.map(hostOffset, length);
     return isPromise(answer)
@@ -94,7 +97,10 @@ function kindOf(stack: LayerStack, extent: Extent): DiskExtent['kind'] {
 }
 
 function hostOffset(extent: Extent): number | undefined {
-  return extent.kind === 'data' || extent.kind === 'zero' ? extent.offset : undefined;
+  if (extent.kind === 'data') {
+    return extent.cipher === undefined ? extent.offset : undefined;
+  }
+  return extent.kind === 'zero' ? extent.offset : undefined;
 }
 
 function join(left: DiskExtent, right: DiskExtent): DiskExtent | undefined {

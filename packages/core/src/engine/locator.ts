@@ -63,6 +63,9 @@ export class Locator {
       }
       let known = extent.length;
       if (extent.kind === 'data') {
+        if (extent.cipher !== undefined) {
+          return false;
+        }
         const hole = await extent.storage.map(extent.offset, extent.length);
         if (hole.kind === 'data') {
           return false;

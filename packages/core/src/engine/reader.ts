@@ -1,6 +1,7 @@
 import { type Awaitable, isPromise } from '../bytes/index.js';
 import type { Extent } from '../driver/index.js';
 import type { Storage } from '../storage/index.js';
+import { readCiphered } from './cipher-io.js';
 import { checkedLength } from './contract.js';
 import { type LayerStack, missingBackingError } from './layers.js';
 import { Pending } from './pending.js';
@@ -50,7 +51,9 @@ export class Reader {
   #readExtent(depth: number, extent: Extent, buffer: Uint8Array, offset: number): Awaitable<void> {
     switch (extent.kind) {
       case 'data':
-        return extent.storage.read(buffer, extent.offset);
+        return extent.cipher === undefined
+          ? extent.storage.read(buffer, extent.offset)
+          : readCiphered(extent, extent.cipher, buffer);
       case 'zero':
         buffer.fill(0);
         return undefined;
@@ -106,7 +109,7 @@ export class Reader {
       next = undefined;
       const extent = isPromise(answer) ? await answer : answer;
       checkedLength(extent.length, buffer.length - done, layer.storage);
-      if (extent.kind === 'data') {
+      if (extent.kind === 'data' && extent.cipher === undefined) {
         if (
           run !== undefined &&
           run.storage === extent.storage &&

@@ -13,10 +13,10 @@ export class Request {
 
   /** @internal Made by {@link RequestTracker.begin}. */
   constructor(
-    /** First byte. */
-    readonly start: number,
-    /** Byte after the last. */
-    readonly end: number,
+    /** First byte; changed by the tracker alone. */
+    public start: number,
+    /** Byte after the last; changed by the tracker alone. */
+    public end: number,
     /** How it gets on with others; changed by the tracker alone. */
     public mode: RequestMode,
   ) {}
@@ -90,6 +90,18 @@ export class RequestTracker {
       this.#exclusive -= 1;
       request.notify();
     }
+  }
+
+  /**
+   * Leaves what is outside these bytes to later requests from now on.
+   *
+   * @param start - not below the request's own
+   * @param end - not above the request's own
+   */
+  narrow(request: Request, start: number, end: number): void {
+    request.start = start;
+    request.end = end;
+    request.notify();
   }
 
   /** The request is over, well or badly. */

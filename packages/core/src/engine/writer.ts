@@ -1,26 +1,19 @@
 import { Semaphore } from 'async-mutex';
-import {
-  type Awaitable,
-  alignDown,
-  alignUp,
-  isPromise,
-  MAX_ZEROES,
-  zeroes,
-} from '../bytes/index.js';
-import type { Allocation, Image, Placement, ZeroContext } from '../driver/index.js';
+import { type Awaitable, alignDown, alignUp, isPromise, MAX_ZEROES } from '../bytes/index.js';
+import type { Allocation, Image, InPlace, Placement, ZeroContext } from '../driver/index.js';
 import { LamellaError } from '../errors/index.js';
-import type { Storage, WriteZeroesOptions } from '../storage/index.js';
+import type { WriteZeroesOptions } from '../storage/index.js';
+import { AllocationFiller } from './allocation-filler.js';
+import { CipherWriter, cipherSectors } from './cipher-io.js';
 import { checkedLength } from './contract.js';
 import type { EngineLayer, LayerStack } from './layers.js';
 import type { Locator } from './locator.js';
 import { Pending } from './pending.js';
 import type { Reader } from './reader.js';
-import type { RequestTracker } from './request-tracker.js';
+import type { Request, RequestTracker } from './request-tracker.js';
 
 /** Most I/Os that one request has under way. */
 const MAX_IN_FLIGHT = 64;
-/** Copy-on-write edges up to this many bytes join the data in one I/O; longer ones are copied in steps. */
-const MAX_JOINED_EDGE = 1024 * 1024;
 
 /**
  * Most requests that change metadata at once. Each needs a few slices of a metadata cache together;
@@ -35,17 +28,19 @@ type Place = NonNullable<Image['place']>;
 export class Writer {
   readonly #top: EngineLayer;
   readonly #place: Place | undefined;
-  readonly #reader: Reader;
   readonly #locator: Locator;
   readonly #tracker: RequestTracker;
+  readonly #ciphered: CipherWriter;
+  readonly #filler: AllocationFiller;
   readonly #slots = new Semaphore(MAX_CHANGING);
 
   constructor(stack: LayerStack, reader: Reader, locator: Locator, tracker: RequestTracker) {
     this.#top = stack.layers[0];
     this.#place = this.#top.image.place?.bind(this.#top.image);
-    this.#reader = reader;
     this.#locator = locator;
     this.#tracker = tracker;
+    this.#ciphered = new CipherWriter(reader);
+    this.#filler = new AllocationFiller(reader, locator, this.#ciphered);
   }
 
   /** Whether the top image takes writes at all. */
@@ -64,6 +59,9 @@ export class Writer {
     const placement = this.#placement(offset, bytes.length);
     if (isPromise(placement) || placement.kind !== 'in-place' || placement.length < bytes.length) {
       return this.#writeExclusively(bytes, offset, placement);
+    }
+    if (placement.cipher !== undefined) {
+      return this.#writeSectors(placement, bytes, offset);
     }
     const written = placement.storage.write(bytes, placement.offset);
     if (!isPromise(written)) {
@@ -132,12 +130,9 @@ export class Writer {
       const position = offset + done;
       const placement = await this.#placement(position, length - done);
       if (placement.kind === 'in-place') {
-        await placement.storage.writeZeroes(placement.offset, placement.length, { unmap });
+        await this.#zeroInPlace(placement, unmap);
       } else {
-        await this.#complete(placement, async () => {
-          await placement.storage.writeZeroes(placement.offset, placement.length, { unmap });
-          await this.#copyEdges(placement, position);
-        });
+        await this.#complete(placement, () => this.#filler.fillZeroes(placement, position, unmap));
       }
       done += checkedLength(placement.length, length - done, placement.storage);
     }
@@ -169,11 +164,11 @@ export class Writer {
         const part = bytes.subarray(done, done + placement.length);
         if (placement.kind === 'in-place') {
           if (part.length === bytes.length) {
-            this.#tracker.downgrade(request);
+            this.#yield(request, placement, offset, part.length);
           }
-          pending.add(placement.storage.write(part, placement.offset));
+          pending.add(this.#writeInPlace(placement, part));
         } else {
-          pending.add(this.#writeAllocation(placement, part, offset + done));
+          pending.add(this.#fill(placement, part, offset + done));
         }
         done += checkedLength(placement.length, bytes.length - done, placement.storage);
         if (done >= bytes.length || pending.failed) {
@@ -194,71 +189,43 @@ export class Writer {
     }
   }
 
-  async #writeAllocation(allocation: Allocation, bytes: Uint8Array, offset: number): Promise<void> {
-    await this.#complete(allocation, async () => {
-      const { copyBefore, copyAfter, storage } = allocation;
-      if (copyBefore === 0 && copyAfter === 0) {
-        await storage.write(bytes, allocation.offset);
-        return;
-      }
-      if (copyBefore > MAX_JOINED_EDGE || copyAfter > MAX_JOINED_EDGE) {
-        await storage.write(bytes, allocation.offset);
-        await this.#copyEdges(allocation, offset);
-        return;
-      }
-      const before = await this.#edge(offset - copyBefore, copyBefore, allocation.fresh);
-      const after = await this.#edge(offset + bytes.length, copyAfter, allocation.fresh);
-      await storage.writev([before, bytes, after], allocation.offset - before.length);
-    });
+  /** Ciphered writes in place get their sectors for themselves, to read and write back what is left of them. */
+  async #writeSectors(placement: InPlace, bytes: Uint8Array, offset: number): Promise<void> {
+    const { start, end } = cipherSectors(offset, bytes.length);
+    const request = this.#tracker.begin(start, end, 'exclusive');
+    try {
+      // Those that this waits for read, or write other bytes of these sectors in place: the clusters stay.
+      await this.#tracker.ready(request);
+      await this.#writeInPlace(placement, bytes);
+    } finally {
+      this.#tracker.end(request);
+    }
   }
 
-  /** What has to be written beside the data: nothing where the space reads as zeroes and zeroes belong. */
-  async #edge(offset: number, length: number, fresh: boolean): Promise<Uint8Array> {
-    if (length === 0) {
-      return zeroes(0);
+  /** A whole write in place needs no more of its clusters than what it writes. */
+  #yield(request: Request, placement: InPlace, offset: number, length: number): void {
+    if (placement.cipher === undefined) {
+      this.#tracker.downgrade(request);
+    } else {
+      const { start, end } = cipherSectors(offset, length);
+      this.#tracker.narrow(request, start, end);
     }
-    if (await this.#locator.isZero(offset, length)) {
-      return zeroes(fresh ? 0 : length);
-    }
-    const edge = new Uint8Array(length);
-    await this.#reader.read(0, edge, offset);
-    return edge;
   }
 
-  async #copyEdges(allocation: Allocation, offset: number): Promise<void> {
-    const { copyBefore, copyAfter, length, storage, fresh } = allocation;
-    await this.#copy(
-      offset - copyBefore,
-      copyBefore,
-      storage,
-      allocation.offset - copyBefore,
-      fresh,
-    );
-    await this.#copy(offset + length, copyAfter, storage, allocation.offset + length, fresh);
+  #writeInPlace(placement: InPlace, bytes: Uint8Array): Awaitable<void> {
+    return placement.cipher === undefined
+      ? placement.storage.write(bytes, placement.offset)
+      : this.#ciphered.writeInPlace(placement, placement.cipher, bytes);
   }
 
-  /** Copies what the guest sees in steps, so that memory stays small whatever the cluster size. */
-  async #copy(
-    from: number,
-    length: number,
-    storage: Storage,
-    to: number,
-    fresh: boolean,
-  ): Promise<void> {
-    const buffer = new Uint8Array(Math.min(length, MAX_JOINED_EDGE));
-    for (let done = 0; done < length; ) {
-      const step = Math.min(MAX_JOINED_EDGE, length - done);
-      if (await this.#locator.isZero(from + done, step)) {
-        if (!fresh) {
-          await storage.writeZeroes(to + done, step, { unmap: false });
-        }
-      } else {
-        const part = buffer.subarray(0, step);
-        await this.#reader.read(0, part, from + done);
-        await storage.write(part, to + done);
-      }
-      done += step;
-    }
+  #zeroInPlace(placement: InPlace, unmap: boolean): Awaitable<void> {
+    return placement.cipher === undefined
+      ? placement.storage.writeZeroes(placement.offset, placement.length, { unmap })
+      : this.#ciphered.writeInPlace(placement, placement.cipher, new Uint8Array(placement.length));
+  }
+
+  #fill(allocation: Allocation, bytes: Uint8Array, offset: number): Promise<void> {
+    return this.#complete(allocation, () => this.#filler.fill(allocation, bytes, offset));
   }
 
   /** Runs the filling of an allocation and commits it, or gives it back. */

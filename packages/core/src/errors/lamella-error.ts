@@ -51,6 +51,10 @@ export type ErrorCode =
   | 'CHAIN_TOO_DEEP'
   /** The reference policy forbids a file that an image names. */
   | 'REFERENCE_DENIED'
+  /** The image is encrypted and no passphrase was given. */
+  | 'PASSPHRASE_REQUIRED'
+  /** No key of an encrypted image opens with the passphrase that was given. */
+  | 'WRONG_PASSPHRASE'
   /** Two drivers claim one name. */
   | 'DUPLICATE_DRIVER'
   /** A third party's driver broke its contract. */

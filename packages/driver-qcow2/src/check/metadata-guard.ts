@@ -6,6 +6,7 @@ import {
   type Storage,
   viewOf,
 } from '@lamella/core';
+import { readPointer } from '../encryption/pointer.js';
 import type { Geometry } from '../geometry.js';
 import { INCOMPATIBLE } from '../header/features.js';
 import { FIELD, type Header } from '../header/header.js';
@@ -25,7 +26,8 @@ export interface MetadataGuardParts {
 
 /**
  * Keeps writes away from metadata: the header, the active L1 table, the refcount table and its blocks,
- * active L2 tables, the snapshot table and the snapshots' L1 tables, like QEMU's `overlap-check=cached`.
+ * active L2 tables, the snapshot table, the snapshots' L1 tables (like QEMU's `overlap-check=cached`) and
+ * the LUKS header, without which all data would be lost.
  * One bit per cluster says that metadata may be there, so an admission costs the same in every image; only
  * when it is set is the place looked up. On a hit the image is marked as corrupt, durably, and takes no
  * more writes.
@@ -166,9 +168,11 @@ export class MetadataGuard {
   }
 
   #fixedRegions(): Region[] {
-    const { geometry, l1, refcounts } = this.#parts;
+    const { storage, header, geometry, l1, refcounts } = this.#parts;
     const { offset, length } = refcounts.table;
+    const luks = header.cryptMethod === 2 ? [readPointer(header, storage.location)] : [];
     return [
+      ...luks.map((pointer) => ({ name: 'LUKS header', ...pointer })),
       { name: 'header', offset: 0, length: geometry.clusterSize },
       { name: 'active L1 table', offset: l1.offset, length: l1.length * 8 },
       { name: 'refcount table', offset, length: length * 8 },

@@ -1,4 +1,12 @@
-import { type CreateOptions, type Storage, viewOf, writeUint64 } from '@lamella/core';
+import {
+  type CreateOptions,
+  type CryptoPlatform,
+  type Storage,
+  viewOf,
+  writeUint64,
+} from '@lamella/core';
+import { writeNewLuks } from '../encryption/luks/create.js';
+import { noCrypto } from '../encryption/options.js';
 import { serialiseHeader } from '../header/serialise.js';
 import { refcountWidth } from '../refcount/refcount-width.js';
 import { type Layout, planLayout } from './layout.js';
@@ -9,16 +17,36 @@ import { type Layout, planLayout } from './layout.js';
  *
  * @throws LamellaError `INVALID_ARGUMENT`, `LIMIT_EXCEEDED`, `NO_SPACE`, `IO_ERROR`
  */
-export async function createImage(storage: Storage, options: CreateOptions): Promise<void> {
-  const layout = planLayout(options);
+export async function createImage(
+  storage: Storage,
+  options: CreateOptions,
+  crypto: CryptoPlatform | undefined,
+): Promise<void> {
+  const layout = planLayout(options, crypto);
   const { header, clusters } = layout;
   const clusterSize = 2 ** header.clusterBits;
   await storage.writeZeroes(0, clusters * clusterSize);
   await storage.write(refcountTable(layout), header.refcountTableOffset);
   await writeBlocks(storage, layout);
+  await writeEncryption(storage, layout, crypto);
   await storage.flush();
   await storage.write(serialiseHeader(header, storage.location), 0);
   await storage.flush();
+}
+
+async function writeEncryption(
+  storage: Storage,
+  { encryption, luksOffset }: Layout,
+  crypto: CryptoPlatform | undefined,
+): Promise<void> {
+  if (encryption?.method !== 'luks') {
+    return;
+  }
+  if (crypto === undefined) {
+    throw noCrypto(storage.location);
+  }
+  const { settings, passphrase } = encryption;
+  await writeNewLuks(crypto, storage, luksOffset, settings, passphrase);
 }
 
 function firstBlock({ header }: Layout): number {

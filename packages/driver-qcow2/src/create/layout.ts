@@ -1,4 +1,7 @@
-import { alignUp, type CreateOptions, LamellaError } from '@lamella/core';
+import { alignUp, type CreateOptions, type CryptoPlatform, LamellaError } from '@lamella/core';
+import { luksLength } from '../encryption/luks/create.js';
+import type { NewEncryption } from '../encryption/options.js';
+import { serialisePointer } from '../encryption/pointer.js';
 import { EXTENSION, extensionsLength, type HeaderExtension } from '../header/extensions.js';
 import {
   COMPATIBLE,
@@ -11,6 +14,7 @@ import {
 } from '../header/features.js';
 import {
   COMPRESSION_TYPES,
+  type CryptMethod,
   type Header,
   MAX_L1_BYTES,
   MAX_REFCOUNT_TABLE_BYTES,
@@ -19,12 +23,15 @@ import {
 } from '../header/header.js';
 import { type Qcow2CreateOptions, readCreateOptions } from './options.js';
 
-/** Where everything in a new image goes: header, refcount table, refcount blocks, L1 table. */
+/** Where everything in a new image goes: header, refcount table, refcount blocks, L1 table, LUKS header. */
 export interface Layout {
   readonly header: Header;
   /** All clusters of the new image. */
   readonly clusters: number;
   readonly refcountBlocks: number;
+  readonly encryption: NewEncryption | undefined;
+  /** Byte offset of the LUKS header, where there is one. */
+  readonly luksOffset: number;
 }
 
 /**
@@ -32,20 +39,36 @@ export interface Layout {
  *
  * @throws LamellaError `INVALID_ARGUMENT`, `LIMIT_EXCEEDED`
  */
-export function planLayout(create: CreateOptions): Layout {
-  const options = readCreateOptions(create);
+export function planLayout(create: CreateOptions, crypto: CryptoPlatform | undefined): Layout {
+  const options = readCreateOptions(create, crypto);
   const clusterSize = 2 ** options.clusterBits;
   const size = roundedSize(create.size);
   const l1Size = l1Entries(size, clusterSize, options.extendedL2);
   const l1Clusters = Math.ceil((l1Size * 8) / clusterSize);
-  const counted = countClusters(1 + l1Clusters, clusterSize, 2 ** options.refcountOrder);
+  const luksBytes =
+    options.encryption?.method === 'luks' ? luksLength(options.encryption.settings) : 0;
+  const luksClusters = Math.ceil(luksBytes / clusterSize);
+  const others = 1 + l1Clusters + luksClusters;
+  const counted = countClusters(others, clusterSize, 2 ** options.refcountOrder);
   const l1Offset = (1 + counted.tableClusters + counted.blocks) * clusterSize;
+  const luksOffset = l1Offset + l1Clusters * clusterSize;
+  const needed: HeaderExtension[] =
+    luksBytes === 0
+      ? []
+      : [
+          {
+            type: EXTENSION.encryption,
+            data: serialisePointer({ offset: luksOffset, length: luksBytes }),
+          },
+        ];
   return {
+    encryption: options.encryption,
+    luksOffset,
     header: {
       version: options.version,
       clusterBits: options.clusterBits,
       size,
-      cryptMethod: 0,
+      cryptMethod: cryptMethod(options.encryption),
       l1Size,
       l1Offset: l1Size === 0 ? 0 : l1Offset,
       refcountTableOffset: clusterSize,
@@ -59,12 +82,16 @@ export function planLayout(create: CreateOptions): Layout {
       headerLength: options.version === 2 ? V2_LENGTH : V3_WRITTEN_LENGTH,
       compressionType: options.compressionType,
       additional: new Uint8Array(0),
-      extensions: newExtensions(create, options),
+      extensions: newExtensions(create, options, needed),
       backing: create.backing,
     },
-    clusters: 1 + counted.tableClusters + counted.blocks + l1Clusters,
+    clusters: others + counted.tableClusters + counted.blocks,
     refcountBlocks: counted.blocks,
   };
+}
+
+function cryptMethod(encryption: NewEncryption | undefined): CryptMethod {
+  return encryption === undefined ? 0 : encryption.method === 'aes' ? 1 : 2;
 }
 
 function roundedSize(size: number): number {
@@ -124,11 +151,17 @@ function incompatibleFeatures(options: Qcow2CreateOptions): FeatureBits {
 }
 
 /** The feature name table is only for messages: it is left out where the backing name needs its room. */
-function newExtensions(create: CreateOptions, options: Qcow2CreateOptions): HeaderExtension[] {
+function newExtensions(
+  create: CreateOptions,
+  options: Qcow2CreateOptions,
+  required: readonly HeaderExtension[],
+): HeaderExtension[] {
   const encoder = new TextEncoder();
   const format = create.backing?.format;
   const needed: HeaderExtension[] =
-    format === undefined ? [] : [{ type: EXTENSION.backingFormat, data: encoder.encode(format) }];
+    format === undefined
+      ? [...required]
+      : [{ type: EXTENSION.backingFormat, data: encoder.encode(format) }, ...required];
   const nameLength = encoder.encode(create.backing?.location ?? '').length;
   const room = 2 ** options.clusterBits - nameLength;
   if (options.version === 2) {

@@ -1,10 +1,12 @@
 import {
   type CreateOptions,
+  type CryptoPlatform,
   isPowerOfTwo,
   LamellaError,
   type OptionSchema,
   parseOptions,
 } from '@lamella/core';
+import { ENCRYPTION_OPTIONS, type NewEncryption, readEncryption } from '../encryption/options.js';
 import { COMPRESSION_TYPES, type CompressionType, MAX_BACKING_NAME } from '../header/header.js';
 
 /** Options of new images, as qemu-img calls them. */
@@ -41,6 +43,7 @@ export const CREATE_OPTIONS: OptionSchema = {
     default: 'zlib',
     choices: COMPRESSION_TYPES,
   },
+  ...ENCRYPTION_OPTIONS,
 };
 
 /** Checked options of a new image. */
@@ -53,14 +56,18 @@ export interface Qcow2CreateOptions {
   readonly lazyRefcounts: boolean;
   readonly extendedL2: boolean;
   readonly compressionType: CompressionType;
+  readonly encryption: NewEncryption | undefined;
 }
 
 /**
  * Checks create options and how they go together.
  *
- * @throws LamellaError `INVALID_ARGUMENT`
+ * @throws LamellaError `INVALID_ARGUMENT`, `UNSUPPORTED`, `PASSPHRASE_REQUIRED`
  */
-export function readCreateOptions(options: CreateOptions): Qcow2CreateOptions {
+export function readCreateOptions(
+  options: CreateOptions,
+  crypto: CryptoPlatform | undefined,
+): Qcow2CreateOptions {
   const values = parseOptions(CREATE_OPTIONS, options.options, 'creating a qcow2 image');
   const clusterSize = Number(values.cluster_size);
   const refcountBits = Number(values.refcount_bits);
@@ -72,6 +79,7 @@ export function readCreateOptions(options: CreateOptions): Qcow2CreateOptions {
     lazyRefcounts: values.lazy_refcounts === true,
     extendedL2: values.extended_l2 === true,
     compressionType: compressionType ?? 'zlib',
+    encryption: readEncryption(values, options, crypto),
   };
   if (!isPowerOfTwo(clusterSize) || clusterSize < 512 || clusterSize > 2 ** 21) {
     refuse(`the cluster size cannot be ${clusterSize}`, 'Use a power of two from 512 to 2M.');

@@ -103,7 +103,7 @@ export async function qemuConvert(
   toFormat: Format,
   ...extra: readonly string[]
 ): Promise<void> {
-  await run('qemu-img', ['convert', '-f', fromFormat, '-O', toFormat, ...extra, from, to]);
+  await run('qemu-img', ['convert', '-U', '-f', fromFormat, '-O', toFormat, ...extra, from, to]);
 }
 
 /**

@@ -1,0 +1,151 @@
+import {
+  type Allocation,
+  type Awaitable,
+  type DataCipher,
+  type Extent,
+  isPromise,
+  LamellaError,
+  type OptionValue,
+  type Placement,
+  type RangeCipher,
+  type Storage,
+} from '@lamella/core';
+import { amendKeys } from './luks/amend.js';
+import type { LuksVolume } from './luks/luks-volume.js';
+
+/** What an {@link ImageEncryption} is made of. */
+export interface EncryptionParts {
+  readonly cipher: DataCipher;
+  /** Whether sectors are numbered by their place in the file (LUKS) or on the guest's disk (aes). */
+  readonly numbering: 'host' | 'guest';
+  readonly luks: LuksVolume | undefined;
+  /** The master key, for adding keys; overwritten on close. */
+  readonly key: Uint8Array | undefined;
+}
+
+/** The encryption of an open image: puts the cipher to what the mapping answers. */
+export class ImageEncryption {
+  readonly #parts: EncryptionParts;
+
+  constructor(parts: EncryptionParts) {
+    this.#parts = parts;
+  }
+
+  /** The image's properties under the names of create options. */
+  get options(): Readonly<Record<string, OptionValue>> {
+    const { luks } = this.#parts;
+    if (luks === undefined) {
+      return { encrypted: true, 'encrypt.format': 'aes' };
+    }
+    const { spec, hash, uuid, slots } = luks.header;
+    return {
+      encrypted: true,
+      'encrypt.format': 'luks',
+      'encrypt.cipher-alg': spec.cipher,
+      'encrypt.cipher-mode': spec.mode,
+      'encrypt.ivgen-alg': spec.ivGenerator,
+      ...(spec.ivHash === undefined ? {} : { 'encrypt.ivgen-hash-alg': spec.ivHash }),
+      'encrypt.hash-alg': hash,
+      'encrypt.uuid': uuid,
+      'encrypt.slots': slots.flatMap(({ active }, index) => (active ? [index] : [])).join(','),
+    };
+  }
+
+  /**
+   * Marks stored bytes as ciphered. Compressed clusters are not: QEMU neither enciphers nor deciphers them.
+   *
+   * @param offset - guest offset that was asked for
+   */
+  map(extent: Awaitable<Extent>, offset: number): Awaitable<Extent> {
+    if (isPromise(extent)) {
+      return extent.then((answer) => this.map(answer, offset));
+    }
+    return extent.kind === 'data'
+      ? { ...extent, cipher: this.#range(extent.offset, offset) }
+      : extent;
+  }
+
+  /**
+   * Marks what is to be written as ciphered.
+   *
+   * @param offset - guest offset that was asked for
+   */
+  place(placement: Awaitable<Placement>, offset: number): Awaitable<Placement> {
+    if (isPromise(placement)) {
+      return placement.then((answer) => this.place(answer, offset));
+    }
+    const cipher = this.#range(placement.offset, offset);
+    return placement.kind === 'in-place'
+      ? { ...placement, cipher }
+      : new CipheredAllocation(placement, cipher);
+  }
+
+  /**
+   * Adds or erases keys; see `AMEND_KEY_OPTIONS`.
+   *
+   * @throws LamellaError as `amendKeys`, and `UNSUPPORTED` for the method aes
+   */
+  async amend(values: Readonly<Record<string, OptionValue>>, storage: Storage): Promise<void> {
+    const { luks, key } = this.#parts;
+    if (luks === undefined) {
+      throw new LamellaError('UNSUPPORTED', 'the key of an image with method aes is fixed', {
+        location: storage.location,
+        hint: "Convert the image to one with encrypt.format 'luks'.",
+      });
+    }
+    await amendKeys(luks, values, key, storage.location);
+  }
+
+  /** Overwrites the master key. */
+  close(): void {
+    this.#parts.key?.fill(0);
+  }
+
+  #range(host: number, guest: number): RangeCipher {
+    const { cipher, numbering } = this.#parts;
+    return { cipher, position: numbering === 'host' ? host : guest };
+  }
+}
+
+/** An allocation whose data are to be ciphered. */
+class CipheredAllocation implements Allocation {
+  readonly kind = 'allocation';
+  /** Space of zeroes does not decipher to zeroes. */
+  readonly fresh = false;
+  readonly #inner: Allocation;
+
+  constructor(
+    inner: Allocation,
+    readonly cipher: RangeCipher,
+  ) {
+    this.#inner = inner;
+  }
+
+  get length(): number {
+    return this.#inner.length;
+  }
+
+  get storage(): Storage {
+    return this.#inner.storage;
+  }
+
+  get offset(): number {
+    return this.#inner.offset;
+  }
+
+  get copyBefore(): number {
+    return this.#inner.copyBefore;
+  }
+
+  get copyAfter(): number {
+    return this.#inner.copyAfter;
+  }
+
+  commit(): Awaitable<void> {
+    return this.#inner.commit();
+  }
+
+  abort(): void {
+    this.#inner.abort();
+  }
+}
