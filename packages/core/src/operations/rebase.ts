@@ -51,7 +51,8 @@ export async function rebase(
     typeof options.backing === 'string' ? { location: options.backing } : options.backing;
   const old = await resolver.open(location, {
     format,
-    references: unsafe ? 'deny' : references,
+    references,
+    topOnly: unsafe,
     maxDepth,
     cacheSize,
     writable: true,
