@@ -47,7 +47,13 @@ export interface LamellaOptions {
 export interface ComposeOptions
   extends Pick<
     ChainOptions,
-    'references' | 'maxDepth' | 'cacheSize' | 'forceShare' | 'cache' | 'passphrases'
+    | 'references'
+    | 'maxDepth'
+    | 'cacheSize'
+    | 'dataFilesBeside'
+    | 'forceShare'
+    | 'cache'
+    | 'passphrases'
   > {
   /** Open the top layer for writing; by default exactly when it is made by this call. */
   readonly writable?: boolean | undefined;
@@ -174,8 +180,8 @@ export class Lamella {
 
   /**
    * Opens a chain of given parts, top first, none of which has to name the others on disk. What the
-   * parts themselves name is not looked at, except for the last one, whose own backing chain follows by
-   * the reference policy.
+   * parts themselves name is not looked at, except for data files, and for the last part's own backing
+   * chain: both by the reference policy.
    *
    * @param parts - at least one
    * @throws LamellaError as {@link Lamella.open} and {@link Lamella.create}

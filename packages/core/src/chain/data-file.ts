@@ -22,10 +22,28 @@ export interface DataFileOptions {
   readonly given: string | undefined;
   /** Location that the name of the image gave; it counts as named by an image. */
   readonly named: string | undefined;
+  /** Location beside which relative names are looked for; the image's own by default. */
+  readonly beside: string | undefined;
   readonly policy: ReferencePolicy;
   readonly writable: boolean;
   readonly forceShare: boolean | undefined;
   readonly cache: CacheMode | undefined;
+}
+
+/**
+ * Where a data file is that an image names. The name is a path, never a protocol or a `json:` name
+ * (CVE-2024-4467).
+ *
+ * @param path - as written in the image
+ * @param beside - location of the image, or another that relative names start from
+ */
+export function resolveDataFile(
+  storages: StorageRegistry,
+  path: string,
+  beside: string,
+): StorageName {
+  const { driver, location } = storages.resolve(plainPath(path));
+  return { driver, location: driver.resolve(location, beside) };
 }
 
 /** Opens the data file of one image, once, when its driver asks for it. */
@@ -95,11 +113,9 @@ export class DataFileOpener {
     return this.#follow(text);
   }
 
-  /** What an image names is a path, never a protocol or a `json:` name (CVE-2024-4467). */
   async #follow(text: string): Promise<Storage | undefined> {
-    const { policy, storages, image } = this.#options;
-    const { driver } = storages.resolve(plainPath(text));
-    const location = driver.resolve(plainPath(text), image.location);
+    const { policy, storages, image, beside } = this.#options;
+    const { driver, location } = resolveDataFile(storages, text, beside ?? image.location);
     const request = {
       kind: 'data-file',
       reference: text,

@@ -36,13 +36,7 @@ export interface Layer {
 }
 
 /** The public view of a layer. */
-export function describeLayer({
-  format,
-  storage,
-  dataFile,
-  image,
-  writable,
-}: Layer): LayerInfo {
+export function describeLayer({ format, storage, dataFile, image, writable }: Layer): LayerInfo {
   return {
     format,
     location: storage.location,

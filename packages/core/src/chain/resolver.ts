@@ -18,7 +18,7 @@ import {
 } from '../storage/index.js';
 import { assertNotIn, type ChainLink, locations } from './chain-link.js';
 import { assertConsistent, type ChainOptions, DEFAULT_MAX_DEPTH } from './chain-options.js';
-import { DataFileOpener } from './data-file.js';
+import { DataFileOpener, resolveDataFile } from './data-file.js';
 import { closeLayers, type Layer } from './layer.js';
 import { missingBacking } from './missing-backing.js';
 import { openUnlocked } from './passphrases.js';
@@ -38,7 +38,13 @@ export interface LayerOptions
   extends Pick<OpenOptions, 'writable' | 'cacheSize' | 'forCheck'>,
     Pick<
       ChainOptions,
-      'references' | 'dataFile' | 'forceShare' | 'cache' | 'passphrase' | 'passphrases'
+      | 'references'
+      | 'dataFile'
+      | 'dataFilesBeside'
+      | 'forceShare'
+      | 'cache'
+      | 'passphrase'
+      | 'passphrases'
     > {
   /** The files that are open already, top first: none of them may be the same. */
   readonly chain?: readonly ChainLink[] | undefined;
@@ -106,8 +112,7 @@ export class ChainResolver {
           passphrase: options.passphrase,
           dataFile: options.dataFile ?? name.dataFile,
           chain: beside,
-          follow: (references, link) =>
-            this.#follow(below, references, [...beside, link], options),
+          follow: (references, link) => this.#follow(below, references, [...beside, link], options),
         },
       );
       return { layers: [top, ...below.layers], missing: below.missing };
@@ -149,6 +154,7 @@ export class ChainResolver {
       chain,
       given: options.dataFile,
       named: name.dataFile,
+      beside: options.dataFilesBeside,
       policy: options.references ?? 'follow',
       writable,
       forceShare,
@@ -220,10 +226,18 @@ export class ChainResolver {
       format: reference.format ?? name.format,
       options: name.options,
       dataFile:
-        name.dataFile === undefined
-          ? undefined
-          : driver.resolve(plainPath(name.dataFile), namedBy),
+        name.dataFile === undefined ? undefined : driver.resolve(plainPath(name.dataFile), namedBy),
     };
+  }
+
+  /**
+   * Where the data file is that an image names.
+   *
+   * @param path - as written in the image
+   * @param beside - location of the image, or another that relative names start from
+   */
+  resolveDataFile(path: string, beside: string): StorageName {
+    return resolveDataFile(this.#storages, path, beside);
   }
 
   /**
@@ -312,15 +326,18 @@ export class ChainResolver {
 function forEveryLayer({
   cacheSize,
   references,
+  dataFilesBeside,
   forceShare,
   cache,
   passphrases,
-}: ChainOptions): Pick<
-  LayerOptions,
-  'cacheSize' | 'references' | 'forceShare' | 'cache' | 'passphrases'
-> {
-  return { cacheSize, references, forceShare, cache, passphrases };
+}: ChainOptions): LayerOptionsForAll {
+  return { cacheSize, references, dataFilesBeside, forceShare, cache, passphrases };
 }
+
+type LayerOptionsForAll = Pick<
+  LayerOptions,
+  'cacheSize' | 'references' | 'dataFilesBeside' | 'forceShare' | 'cache' | 'passphrases'
+>;
 
 function assertDepth(chain: readonly ChainLink[], maxDepth: number): void {
   if (chain.length >= maxDepth) {
