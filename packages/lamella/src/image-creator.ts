@@ -192,10 +192,11 @@ export class ImageCreator {
     }
     const named: Reference =
       typeof options.backing === 'string' ? { location: options.backing } : options.backing;
-    const { location, format: given, dataFile } = this.#resolver.resolveReference(
-      named,
-      target.location,
-    );
+    const {
+      location,
+      format: given,
+      dataFile,
+    } = this.#resolver.resolveReference(named, target.location);
     const { layers } = await this.#resolver.open(location, {
       format: given,
       dataFile,

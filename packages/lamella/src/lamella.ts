@@ -1,6 +1,7 @@
 import {
   BLOCK_DRIVER,
   type BlockDriver,
+  type ChainLink,
   type ChainOptions,
   ChainResolver,
   type CheckImageOptions,
@@ -250,11 +251,11 @@ export class Lamella {
 }
 
 /** Names in an image that lies on a disk mean nothing outside that disk. */
-async function refuseReferences({ backing, dataFile }: References, { location }: Storage) {
+async function refuseReferences({ backing, dataFile }: References, { storage }: ChainLink) {
   const reference = backing ?? dataFile;
   if (reference !== undefined) {
     throw new LamellaError('UNSUPPORTED', `the image names another file, '${reference.location}'`, {
-      location,
+      location: storage.location,
       hint: 'Only images that stand alone can be opened on a disk.',
     });
   }

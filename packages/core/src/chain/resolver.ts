@@ -33,7 +33,7 @@ export interface OpenChain {
   readonly missing: MissingBacking | undefined;
 }
 
-/** How one layer of a chain is opened. */
+/** How one layer of a chain is opened. Its data file is left out unless `references` or `dataFile` say otherwise. */
 export interface LayerOptions
   extends Pick<OpenOptions, 'writable' | 'cacheSize' | 'forCheck'>,
     Pick<
@@ -155,7 +155,7 @@ export class ChainResolver {
       given: options.dataFile,
       named: name.dataFile,
       beside: options.dataFilesBeside,
-      policy: options.references ?? 'follow',
+      policy: options.references ?? 'deny',
       writable,
       forceShare,
       cache: options.cache,
@@ -325,7 +325,7 @@ export class ChainResolver {
 /** What of a chain's options holds for every layer. */
 function forEveryLayer({
   cacheSize,
-  references,
+  references = 'follow',
   dataFilesBeside,
   forceShare,
   cache,
