@@ -24,7 +24,6 @@ import {
   type References,
   rebaseImage,
   STORAGE_DRIVER,
-  type Storage,
   silentLogger,
 } from '@lamella/core';
 import {
