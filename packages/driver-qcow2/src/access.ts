@@ -20,10 +20,10 @@ export function assertReadable(header: Header, location: string): void {
 }
 
 /**
- * Refuses images that must not be written to, or whose data this driver would make stale. Images that
- * were not closed cleanly are repaired by `repairUnclean`.
+ * Refuses images that must not be written to. Images that were not closed cleanly
+ * are repaired by `repairUnclean`.
  *
- * @throws LamellaError `UNSUPPORTED`, `CORRUPT`
+ * @throws LamellaError `CORRUPT`
  */
 export function assertWritable(header: Header, location: string): void {
   if (hasFeature(header.incompatible, INCOMPATIBLE.corrupt)) {
@@ -32,13 +32,6 @@ export function assertWritable(header: Header, location: string): void {
       offset: FIELD.incompatible,
       hint: "Open it read-only, or repair it: check with repair 'all', or qemu-img check -r all.",
     });
-  }
-  if (hasValidBitmaps(header)) {
-    throw unsupported(
-      location,
-      'the image has persistent bitmaps, which writing would make stale',
-      'Open it read-only, or remove them with qemu-img bitmap --remove.',
-    );
   }
 }
 
