@@ -32,8 +32,11 @@ class History {
       [{ start: 0, end: Number.POSITIVE_INFINITY, present: false, base: [] }],
     ]),
   );
-  readonly #unrecorded: { readonly name: string; readonly unit: number; readonly moment: number }[] =
-    [];
+  readonly #unrecorded: {
+    readonly name: string;
+    readonly unit: number;
+    readonly moment: number;
+  }[] = [];
 
   /** A bitmap begins anew, or goes, somewhen between two moments. */
   renew(name: string, present: boolean, start: number, end: number): void {

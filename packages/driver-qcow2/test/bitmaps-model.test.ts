@@ -237,7 +237,7 @@ for (const options of SHAPES) {
           same(qemuCheck(path).code, 0);
         }
       }),
-      { numRuns: 60, verbose: 1 },
+      { numRuns: 100 },
     );
   });
 }

@@ -1,6 +1,6 @@
 import type { Storage } from '@lamella/core';
 import { type BitRun, bitRuns, clearBitsFrom } from './bit-runs.js';
-import { bitCount, type BitmapScale } from './limits.js';
+import { type BitmapScale, bitCount } from './limits.js';
 import { ALL_ONES, ALL_ZEROES } from './table.js';
 
 /** Bits of one entry of a bitmap's table: a cluster of them, or bits that are all alike. */

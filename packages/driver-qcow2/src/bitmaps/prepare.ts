@@ -7,7 +7,6 @@ import type { Drops } from '../refcount/drops.js';
 import type { Flusher } from '../write/flusher.js';
 import type { Pressure } from '../write/pressure.js';
 import { chunkBits, chunkBytes, packedChunk, readChunk } from './chunk.js';
-import type { DirtyBits } from './dirty-bits.js';
 import {
   type BitmapRecord,
   directoryLength,
@@ -15,6 +14,7 @@ import {
   serialiseDirectory,
   type TablePlace,
 } from './directory.js';
+import type { DirtyBits } from './dirty-bits.js';
 import { type BitmapsExtension, withBitmaps } from './extension.js';
 import { type BitmapScale, MAX_DIRECTORY, tableLength } from './limits.js';
 import { ALL_ONES, ALL_ZEROES, TableReader } from './table.js';

@@ -6,12 +6,12 @@ import {
   isPowerOfTwo,
   LamellaError,
 } from '@lamella/core';
+import { unsupported } from '../errors.js';
 import type { Header } from '../header/header.js';
 import { readHeader } from '../header/parse.js';
 import { rewriteHeader } from '../header/rewrite.js';
-import { unsupported } from '../errors.js';
-import { DirtyBits } from './dirty-bits.js';
 import { FLAG, serialiseDirectory } from './directory.js';
+import { DirtyBits } from './dirty-bits.js';
 import { type BitmapsExtension, parseBitmapsExtension } from './extension.js';
 import { bitCount, GRANULARITY_BITS, MAX_BITMAP_BYTES, MAX_BITMAPS, MAX_NAME } from './limits.js';
 import type { LoadedBitmaps } from './loaded.js';
@@ -70,10 +70,7 @@ export class RecordingBitmaps extends StoredBitmaps {
       return this.#markInUse().then(() => this.record(offset, length));
     }
     for (const { dirty, granularity } of this.#recording) {
-      dirty.set(
-        Math.floor(offset / granularity),
-        Math.floor((offset + length - 1) / granularity),
-      );
+      dirty.set(Math.floor(offset / granularity), Math.floor((offset + length - 1) / granularity));
     }
   }
 
@@ -121,10 +118,7 @@ export class RecordingBitmaps extends StoredBitmaps {
           offset,
         });
       }
-      added.set(
-        Math.floor(offset / granularity),
-        Math.floor((offset + length - 1) / granularity),
-      );
+      added.set(Math.floor(offset / granularity), Math.floor((offset + length - 1) / granularity));
     }
     await this.#changeOne(target, (wanted) => ({ ...wanted, added: [...wanted.added, added] }));
   }
@@ -225,10 +219,7 @@ export class RecordingBitmaps extends StoredBitmaps {
     }
     const bytes =
       granularity ??
-      Math.min(
-        DEFAULT_GRANULARITY.max,
-        Math.max(DEFAULT_GRANULARITY.min, scale.clusterSize),
-      );
+      Math.min(DEFAULT_GRANULARITY.max, Math.max(DEFAULT_GRANULARITY.min, scale.clusterSize));
     const { min, max } = GRANULARITY_BITS;
     if (!isPowerOfTwo(bytes) || bytes < 2 ** min || bytes > 2 ** max) {
       throw new LamellaError('INVALID_ARGUMENT', `a bitmap can't have a granularity of ${bytes}`, {

@@ -9,8 +9,8 @@ import {
 } from '@lamella/core';
 import type { BitRun } from './bit-runs.js';
 import { type Chunk, chunkBits, chunkBytes, chunkRuns, readChunk } from './chunk.js';
-import type { DirtyBits } from './dirty-bits.js';
 import { type BitmapRecord, FLAG } from './directory.js';
+import type { DirtyBits } from './dirty-bits.js';
 import type { BitmapScale } from './limits.js';
 import { type LoadedBitmaps } from './loaded.js';
 import { TableReader } from './table.js';

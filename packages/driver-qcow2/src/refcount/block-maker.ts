@@ -69,11 +69,7 @@ export class BlockMaker {
     }
   }
 
-  async #make(
-    cluster: number,
-    reserve: (count: number) => void,
-    beyond: number,
-  ): Promise<void> {
+  async #make(cluster: number, reserve: (count: number) => void, beyond: number): Promise<void> {
     const growth = this.#planGrowth(cluster, beyond);
     const count = growth.tableClusters + growth.blocks;
     reserve(count);
