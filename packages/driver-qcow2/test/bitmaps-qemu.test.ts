@@ -1,8 +1,13 @@
 import { join } from 'node:path';
-import type { Disk, OptionValue } from '@lamella/core';
+import { Disk, type MemoryStorage, type OptionValue } from '@lamella/core';
 import t, { type Test } from 'tap';
+import { RecordingBitmaps } from '#internal/bitmaps/recording-bitmaps.js';
+import { readHeader } from '#internal/header/parse.js';
+import { rewriteHeader } from '#internal/header/rewrite.js';
+import { readParts } from '#internal/image.js';
+import { writeParts } from '#internal/writable-image.js';
 import { HAVE_NBD, qemuBitmaps, qemuRanges, rangesFrom, storedBitmaps } from './support/bitmaps.js';
-import { filled, newImage, openDisk } from './support/disks.js';
+import { driver, filled, newImage, openDisk, openLayer } from './support/disks.js';
 import {
   directory,
   loadFile,
@@ -12,6 +17,7 @@ import {
   qemuTest,
   saveFile,
 } from './support/qemu.js';
+import { verify } from './support/verify.js';
 
 const M = 1024 * 1024;
 const SHAPES: readonly (readonly [number, Record<string, OptionValue>])[] = [
@@ -163,6 +169,92 @@ t.test('bitmaps of two images are merged as by qemu-img', qemuTest, async (t) =>
   t.equal(merged.length, 2);
 });
 
+/** Changes the disk's size in the header, which the L1 table allows, with its bitmaps. */
+async function resized(storage: MemoryStorage, size: number, everything = false): Promise<void> {
+  const setup = { storage, codecs: [], header: await readHeader(storage) };
+  const parts = await writeParts(await readParts(setup));
+  const bitmaps = new RecordingBitmaps(parts);
+  const prepared = await bitmaps.prepare(parts.header, { size, everything });
+  await rewriteHeader(storage, { ...prepared.header, size });
+  prepared.commit();
+  await parts.flusher.flush();
+}
+
+t.test('bitmaps of a disk whose size changes are as after qemu-img resize', qemuTest, async (t) => {
+  const path = join(directory(t), 'image');
+  const sizes = [900_096, 1_000_448, 512, 16_000_000, 3 * M, 20 * M];
+  for (const options of [{ cluster_size: 512 }, { cluster_size: '64k' }]) {
+    const ours = await newImage(20 * M, options);
+    const disk = await openDisk([ours], { writable: true });
+    await disk.bitmaps.add({ name: 'a' });
+    await disk.bitmaps.add({ name: 'fine', granularity: 512 });
+    await disk.bitmaps.add({ name: 'coarse', granularity: 2 * M });
+    await disk.bitmaps.add({ name: 'off', recording: false });
+    await disk.write(filled(100_000, 1), 880_000);
+    await disk.write(filled(100_000, 1), 15_950_000);
+    await disk.bitmaps.merge('off', ['a']);
+    await disk.close();
+    await saveFile(ours, path);
+    for (const size of sizes) {
+      await resized(ours, size);
+      qemuImg('resize', '-q', '--shrink', '-f', 'qcow2', path, `${size}`);
+      t.same(await decoded(ours), await decoded(loadFile(path)), `${size} bytes`);
+      t.same(await verify(ours), { corruptions: [], leaks: 0 });
+    }
+    await saveFile(ours, path);
+    await assertQemuAgrees(t, path, ours);
+    await resized(ours, 5 * M + 512, true);
+    const whole = [{ offset: 0, length: 5 * M + 512 }];
+    t.match(await decoded(ours), [
+      { name: 'a', ranges: whole },
+      { name: 'fine', ranges: whole },
+      { name: 'coarse', ranges: whole },
+      { name: 'off', auto: false },
+    ]);
+    await saveFile(ours, path);
+    await assertQemuAgrees(t, path, ours);
+    t.same(await qemuRanges(path, 'fine'), whole);
+  }
+});
+
+t.test('a disk of a terabyte', qemuTest, async (t) => {
+  const path = join(directory(t), 'image');
+  const storage = await newImage(2 ** 40);
+  const disk = await openDisk([storage], { writable: true });
+  await disk.bitmaps.add({ name: 'a' });
+  await disk.writeZeroes(2 ** 36 - 65536, 3 * 2 ** 36);
+  await disk.write(filled(10, 1), 2 ** 40 - 10);
+  const ranges = await rangesFrom(disk, 'a');
+  await disk.close();
+  await saveFile(storage, path);
+  await assertQemuAgrees(t, path, storage);
+  t.same(await qemuRanges(path, 'a'), ranges);
+  const [bitmap] = await storedBitmaps(storage);
+  t.equal(bitmap?.table.filter((entry) => entry === 1).length, 5, 'ones without clusters');
+  t.equal(bitmap?.table.filter((entry) => entry > 1).length, 3);
+  qemuIo(path, 'write 0 512');
+  const again = loadFile(path);
+  t.same(await rangesFrom(await openDisk([again]), 'a'), [{ offset: 0, length: 65536 }, ...ranges]);
+});
+
+t.test('an overlay that is emptied shows the same: nothing is recorded', qemuTest, async (t) => {
+  const path = join(directory(t), 'image');
+  const base = await newImage(M);
+  await saveFile(base, `${path}.base`);
+  const top = await newImage(M, {}, { location: `${path}.base`, format: 'qcow2' });
+  const layer = await openLayer(top, true);
+  const disk = new Disk([layer]);
+  await disk.write(filled(65536, 1), 65536);
+  await disk.bitmaps.add({ name: 'a' });
+  await disk.close();
+  await saveFile(top, path);
+  qemuImg('commit', '-q', '-f', 'qcow2', path);
+  const emptied = await driver.open(top, { writable: true });
+  await emptied.makeEmpty?.();
+  await emptied.close();
+  t.same(await decoded(top), await decoded(loadFile(path)));
+});
+
 t.test('bitmaps that QEMU left in use', qemuTest, async (t) => {
   const path = join(directory(t), 'image');
   await saveFile(await newImage(4 * M), path);
@@ -207,20 +299,16 @@ async function allRanges(disk: Disk) {
   return all;
 }
 
-async function readAll(storage: Parameters<typeof storedBitmaps>[0]) {
+async function readAll(storage: MemoryStorage) {
   const disk = await openDisk([storage]);
   return { list: disk.bitmaps.list(), ranges: await allRanges(disk) };
 }
 
-async function decoded(storage: Parameters<typeof storedBitmaps>[0]) {
+async function decoded(storage: MemoryStorage) {
   return (await storedBitmaps(storage)).map(({ table: _, ...rest }) => rest);
 }
 
-async function assertQemuAgrees(
-  t: Test,
-  path: string,
-  storage: Parameters<typeof storedBitmaps>[0],
-): Promise<void> {
+async function assertQemuAgrees(t: Test, path: string, storage: MemoryStorage): Promise<void> {
   const { code, text } = qemuCheck(path);
   t.equal(code, 0, text);
   const listed = qemuBitmaps(path).map(({ name, granularity, flags }) => ({

@@ -41,7 +41,9 @@ export async function storedBitmaps(storage: MemoryStorage): Promise<StoredBitma
       inUse: (flags & 1) !== 0,
       auto: (flags & 2) !== 0,
       granularity,
-      ranges: (flags & 1) !== 0 ? [] : rangesOf(table, image, granularity),
+      get ranges() {
+        return (flags & 1) !== 0 ? [] : rangesOf(table, image, granularity);
+      },
       table,
     });
     at += Math.ceil((24 + nameLength) / 8) * 8;
