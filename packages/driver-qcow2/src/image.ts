@@ -13,6 +13,7 @@ import {
 } from '@lamella/core';
 import { checkStorage } from './check/check.js';
 import { CompressedClusters } from './compression/compressed-clusters.js';
+import { dataFileOptions, referencesOf } from './data-file/description.js';
 import type { ImageEncryption } from './encryption/image-encryption.js';
 import { Geometry } from './geometry.js';
 import { COMPATIBLE, hasFeature } from './header/features.js';
@@ -34,11 +35,15 @@ export interface ImageSetup {
   readonly cacheSize?: number | undefined;
   readonly codecs: readonly CompressionCodec[];
   readonly encryption?: ImageEncryption | undefined;
+  /** Where guest clusters are, if not in `storage`. */
+  readonly dataFile?: Storage | undefined;
 }
 
 /** The parts of an open image that reading needs; writing adds its own. */
 export interface ReadParts {
   readonly storage: Storage;
+  /** Where guest clusters are: the same storage, or the external data file. */
+  readonly data: Storage;
   readonly header: Header;
   readonly geometry: Geometry;
   readonly l1: PointerTable;
@@ -64,6 +69,7 @@ export async function readParts(setup: ImageSetup): Promise<ReadParts> {
   const atLeast = MIN_CACHED_SLICES * geometry.sliceSize;
   return {
     storage,
+    data: setup.dataFile ?? storage,
     header,
     geometry,
     l1: await PointerTable.read(storage, L1_FORMAT, {
@@ -103,7 +109,7 @@ export class Qcow2Image implements Image {
   }
 
   get references(): References {
-    return { backing: this.#view.parts.header.backing };
+    return referencesOf(this.#view.parts.header);
   }
 
   get options(): Readonly<Record<string, OptionValue>> {
@@ -115,6 +121,7 @@ export class Qcow2Image implements Image {
       lazy_refcounts: hasFeature(header.compatible, COMPATIBLE.lazyRefcounts),
       extended_l2: geometry.extended,
       compression_type: header.compressionType,
+      ...dataFileOptions(header, geometry),
       ...encryption?.options,
     };
   }
@@ -147,6 +154,6 @@ class ReadView {
 
   constructor(parts: ReadParts) {
     this.parts = parts;
-    this.mapper = new Mapper({ ...parts, data: parts.storage });
+    this.mapper = new Mapper(parts);
   }
 }

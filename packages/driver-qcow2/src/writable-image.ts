@@ -14,6 +14,8 @@ import {
   type ZeroContext,
 } from '@lamella/core';
 import { MetadataGuard } from './check/metadata-guard.js';
+import { DataFileClearer } from './data-file/data-file-clearer.js';
+import { DataFileSpace } from './data-file/data-file-space.js';
 import { AMEND_KEY_OPTIONS } from './encryption/luks/amend.js';
 import { unsupported } from './errors.js';
 import { withBacking } from './header/backing.js';
@@ -31,6 +33,7 @@ import { Refcounts } from './refcount/refcounts.js';
 import { ReservedClusters } from './refcount/reserved-clusters.js';
 import { PointerTable, REFCOUNT_TABLE_FORMAT } from './tables/pointer-table.js';
 import { Clearer } from './write/clearer.js';
+import { type ClusterSpace, RefcountedSpace } from './write/cluster-space.js';
 import { createCompressor } from './write/compressor.js';
 import { EntryWriter } from './write/entry-writer.js';
 import { Flusher } from './write/flusher.js';
@@ -44,6 +47,7 @@ export interface WriteParts extends ReadParts {
   readonly allocator: Allocator;
   readonly packer: CompressedPacker;
   readonly drops: Drops;
+  readonly space: ClusterSpace;
   readonly tables: L2Tables;
   readonly writer: EntryWriter;
   readonly flusher: Flusher;
@@ -57,7 +61,7 @@ export interface WriteParts extends ReadParts {
  * @throws LamellaError `IO_ERROR`
  */
 export async function writeParts(parts: ReadParts): Promise<WriteParts> {
-  const { storage, geometry, header, l1 } = parts;
+  const { storage, data, geometry, header, l1 } = parts;
   const refcounts = await readRefcounts(parts);
   const drops = new Drops(geometry.clusterSize);
   const reserved = new ReservedClusters();
@@ -66,8 +70,12 @@ export async function writeParts(parts: ReadParts): Promise<WriteParts> {
   const allocator = new Allocator({ ...common, blocks: new BlockMaker(common) });
   const packer = new CompressedPacker({ ...common, allocator });
   const tables = new L2Tables({ storage, geometry, l1, cache: parts.l2Cache, allocator, drops });
+  const space = geometry.externalData
+    ? new DataFileSpace(data, header.size)
+    : new RefcountedSpace(allocator, drops);
   const flusher = new Flusher({
     storage,
+    data,
     clusterSize: 2 ** header.clusterBits,
     l1,
     tables,
@@ -83,7 +91,8 @@ export async function writeParts(parts: ReadParts): Promise<WriteParts> {
     packer,
     drops,
     tables,
-    writer: new EntryWriter(tables, parts.entries, geometry, drops),
+    space,
+    writer: new EntryWriter(tables, parts.entries, geometry, space),
     flusher,
     pressure: new Pressure({ caches: [parts.l2Cache, refcounts.cache], drops, flusher }),
   };
@@ -195,10 +204,22 @@ export class WritableQcow2Image extends Qcow2Image {
       await this.#view.clearer.clear(0, this.size, whole);
     }
     await this.flush();
+    const { data, geometry } = this.#view.parts;
+    if (geometry.externalData && this.size > 0) {
+      await data.discard(0, this.size);
+    }
   }
 
   async setBacking(backing: Reference | undefined): Promise<void> {
-    await this.#restructure(({ storage }, header) =>
+    const { geometry, storage } = this.#view.parts;
+    if (geometry.rawData && backing !== undefined) {
+      throw unsupported(
+        storage.location,
+        'its data file has to be the whole disk, so the image can have no backing file',
+        'Turn data_file_raw off first.',
+      );
+    }
+    await this.#restructure((_parts, header) =>
       rewriteHeader(storage, withBacking(header, backing)),
     );
   }
@@ -245,16 +266,20 @@ class WriteView {
   readonly parts: WriteParts;
   readonly compressor: ClusterCompressor | undefined;
   readonly placer: Placer;
-  readonly clearer: Clearer;
+  readonly clearer: Clearer | DataFileClearer;
 
   constructor(parts: WriteParts) {
-    const { writer, allocator, storage, geometry, encryption } = parts;
+    const { writer, data, geometry, encryption, space } = parts;
     this.parts = parts;
     // Compressed clusters are never ciphered, and the guest's data would lie in the open.
     this.compressor = encryption === undefined ? createCompressor(parts) : undefined;
     this.placer = geometry.extended
-      ? new SubclusterPlacer({ writer, allocator, data: storage })
-      : new ClusterPlacer({ writer, allocator, data: storage });
-    this.clearer = new Clearer(writer, parts.pressure);
+      ? new SubclusterPlacer({ writer, data })
+      : new ClusterPlacer({ writer, data });
+    const clearer = new Clearer(writer, parts.pressure);
+    this.clearer =
+      space instanceof DataFileSpace
+        ? new DataFileClearer({ clearer, data, space, raw: geometry.rawData })
+        : clearer;
   }
 }
