@@ -16,6 +16,7 @@ import { type LoadedBitmaps, loadBitmaps } from './bitmaps/loaded.js';
 import { StoredBitmaps } from './bitmaps/stored-bitmaps.js';
 import { checkStorage } from './check/check.js';
 import { CompressedClusters } from './compression/compressed-clusters.js';
+import { dataFileOptions, referencesOf } from './data-file/description.js';
 import type { ImageEncryption } from './encryption/image-encryption.js';
 import { Geometry } from './geometry.js';
 import { COMPATIBLE, hasFeature } from './header/features.js';
@@ -37,11 +38,15 @@ export interface ImageSetup {
   readonly cacheSize?: number | undefined;
   readonly codecs: readonly CompressionCodec[];
   readonly encryption?: ImageEncryption | undefined;
+  /** Where guest clusters are, if not in `storage`. */
+  readonly dataFile?: Storage | undefined;
 }
 
 /** The parts of an open image that reading needs; writing adds its own. */
 export interface ReadParts {
   readonly storage: Storage;
+  /** Where guest clusters are: the same storage, or the external data file. */
+  readonly data: Storage;
   readonly header: Header;
   readonly geometry: Geometry;
   readonly l1: PointerTable;
@@ -68,6 +73,7 @@ export async function readParts(setup: ImageSetup): Promise<ReadParts> {
   const atLeast = MIN_CACHED_SLICES * geometry.sliceSize;
   return {
     storage,
+    data: setup.dataFile ?? storage,
     header,
     geometry,
     l1: await PointerTable.read(storage, L1_FORMAT, {
@@ -108,7 +114,7 @@ export class Qcow2Image implements Image {
   }
 
   get references(): References {
-    return { backing: this.#view.parts.header.backing };
+    return referencesOf(this.#view.parts.header);
   }
 
   get options(): Readonly<Record<string, OptionValue>> {
@@ -120,6 +126,7 @@ export class Qcow2Image implements Image {
       lazy_refcounts: hasFeature(header.compatible, COMPATIBLE.lazyRefcounts),
       extended_l2: geometry.extended,
       compression_type: header.compressionType,
+      ...dataFileOptions(header, geometry),
       ...encryption?.options,
     };
   }
@@ -162,6 +169,6 @@ class ReadView {
       { storage, scale: { size: header.size, clusterSize: geometry.clusterSize } },
       parts.bitmaps,
     );
-    this.mapper = new Mapper({ ...parts, data: parts.storage });
+    this.mapper = new Mapper(parts);
   }
 }

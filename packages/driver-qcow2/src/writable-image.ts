@@ -16,6 +16,8 @@ import {
 } from '@lamella/core';
 import { RecordingBitmaps } from './bitmaps/recording-bitmaps.js';
 import { MetadataGuard } from './check/metadata-guard.js';
+import { DataFileClearer } from './data-file/data-file-clearer.js';
+import { DataFileSpace } from './data-file/data-file-space.js';
 import { AMEND_KEY_OPTIONS } from './encryption/luks/amend.js';
 import { unsupported } from './errors.js';
 import { withBacking } from './header/backing.js';
@@ -33,6 +35,7 @@ import { Refcounts } from './refcount/refcounts.js';
 import { ReservedClusters } from './refcount/reserved-clusters.js';
 import { PointerTable, REFCOUNT_TABLE_FORMAT } from './tables/pointer-table.js';
 import { Clearer } from './write/clearer.js';
+import { type ClusterSpace, RefcountedSpace } from './write/cluster-space.js';
 import { createCompressor } from './write/compressor.js';
 import { EntryWriter } from './write/entry-writer.js';
 import { Flusher } from './write/flusher.js';
@@ -46,6 +49,7 @@ export interface WriteParts extends ReadParts {
   readonly allocator: Allocator;
   readonly packer: CompressedPacker;
   readonly drops: Drops;
+  readonly space: ClusterSpace;
   readonly tables: L2Tables;
   readonly writer: EntryWriter;
   readonly flusher: Flusher;
@@ -62,7 +66,7 @@ export async function writeParts(parts: ReadParts): Promise<WriteParts> {
   if (parts.bitmaps.failure !== undefined) {
     throw parts.bitmaps.failure;
   }
-  const { storage, geometry, header, l1 } = parts;
+  const { storage, data, geometry, header, l1 } = parts;
   const refcounts = await readRefcounts(parts);
   const drops = new Drops(geometry.clusterSize);
   const reserved = new ReservedClusters();
@@ -71,8 +75,12 @@ export async function writeParts(parts: ReadParts): Promise<WriteParts> {
   const allocator = new Allocator({ ...common, blocks: new BlockMaker(common) });
   const packer = new CompressedPacker({ ...common, allocator });
   const tables = new L2Tables({ storage, geometry, l1, cache: parts.l2Cache, allocator, drops });
+  const space = geometry.externalData
+    ? new DataFileSpace(data, header.size)
+    : new RefcountedSpace(allocator, drops);
   const flusher = new Flusher({
     storage,
+    data,
     clusterSize: 2 ** header.clusterBits,
     l1,
     tables,
@@ -88,7 +96,8 @@ export async function writeParts(parts: ReadParts): Promise<WriteParts> {
     packer,
     drops,
     tables,
-    writer: new EntryWriter(tables, parts.entries, geometry, drops),
+    space,
+    writer: new EntryWriter(tables, parts.entries, geometry, space),
     flusher,
     pressure: new Pressure({ caches: [parts.l2Cache, refcounts.cache], drops, flusher }),
   };
@@ -235,10 +244,22 @@ export class WritableQcow2Image extends Qcow2Image {
       await this.#view.clearer.clear(0, this.size, whole);
     }
     await this.flush();
+    const { data, geometry } = this.#view.parts;
+    if (geometry.externalData && this.size > 0) {
+      await data.discard(0, this.size);
+    }
   }
 
   async setBacking(backing: Reference | undefined): Promise<void> {
-    await this.#restructure(({ storage }, header) =>
+    const { geometry, storage } = this.#view.parts;
+    if (geometry.rawData && backing !== undefined) {
+      throw unsupported(
+        storage.location,
+        'its data file has to be the whole disk, so the image can have no backing file',
+        'Turn data_file_raw off first.',
+      );
+    }
+    await this.#restructure((_parts, header) =>
       rewriteHeader(storage, withBacking(header, backing)),
     );
   }
@@ -250,8 +271,8 @@ export class WritableQcow2Image extends Qcow2Image {
     const { flusher, storage } = this.#view.parts;
     await flusher.flush();
     const lost = await this.#bitmaps.store().catch(async (error: unknown) => {
-      // The clusters that were set aside for them are given back.
-      await flusher.flush();
+      // The clusters that were set aside for them are given back, if that can be done.
+      await flusher.flush().catch(() => undefined);
       return { error };
     });
     if (flusher.lowered) {
@@ -297,16 +318,20 @@ class WriteView {
   readonly parts: WriteParts;
   readonly compressor: ClusterCompressor | undefined;
   readonly placer: Placer;
-  readonly clearer: Clearer;
+  readonly clearer: Clearer | DataFileClearer;
 
   constructor(parts: WriteParts) {
-    const { writer, allocator, storage, geometry, encryption } = parts;
+    const { writer, data, geometry, encryption, space } = parts;
     this.parts = parts;
     // Compressed clusters are never ciphered, and the guest's data would lie in the open.
     this.compressor = encryption === undefined ? createCompressor(parts) : undefined;
     this.placer = geometry.extended
-      ? new SubclusterPlacer({ writer, allocator, data: storage })
-      : new ClusterPlacer({ writer, allocator, data: storage });
-    this.clearer = new Clearer(writer, parts.pressure);
+      ? new SubclusterPlacer({ writer, data })
+      : new ClusterPlacer({ writer, data });
+    const clearer = new Clearer(writer, parts.pressure);
+    this.clearer =
+      space instanceof DataFileSpace
+        ? new DataFileClearer({ clearer, data, space, raw: geometry.rawData })
+        : clearer;
   }
 }
