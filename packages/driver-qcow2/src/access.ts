@@ -30,8 +30,8 @@ export function assertReadable(header: Header, location: string): void {
 }
 
 /**
- * Refuses images that must not be written to, or whose data this driver would make stale. Images that
- * were not closed cleanly are repaired by `repairUnclean`.
+ * Refuses images that must not be written to. Images that were not closed cleanly are repaired by
+ * `repairUnclean`.
  *
  * @throws LamellaError `UNSUPPORTED`, `CORRUPT`
  */
@@ -48,13 +48,6 @@ export function assertWritable(header: Header, location: string): void {
       location,
       'the data file is to be the whole disk, but the image has a backing file',
       'Open it read-only, or take the backing file out with qemu-img rebase -u.',
-    );
-  }
-  if (hasValidBitmaps(header)) {
-    throw unsupported(
-      location,
-      'the image has persistent bitmaps, which writing would make stale',
-      'Open it read-only, or remove them with qemu-img bitmap --remove.',
     );
   }
 }

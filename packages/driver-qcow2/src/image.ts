@@ -1,5 +1,6 @@
 import {
   type Awaitable,
+  type BitmapStore,
   type CheckOptions,
   type CheckResult,
   type CompressionCodec,
@@ -11,6 +12,8 @@ import {
   type Storage,
   TableCache,
 } from '@lamella/core';
+import { type LoadedBitmaps, loadBitmaps } from './bitmaps/loaded.js';
+import { StoredBitmaps } from './bitmaps/stored-bitmaps.js';
 import { checkStorage } from './check/check.js';
 import { CompressedClusters } from './compression/compressed-clusters.js';
 import { dataFileOptions, referencesOf } from './data-file/description.js';
@@ -51,6 +54,7 @@ export interface ReadParts {
   readonly entries: L2Entries;
   readonly compressed: CompressedClusters;
   readonly encryption: ImageEncryption | undefined;
+  readonly bitmaps: LoadedBitmaps;
   /** Most bytes for cached refcount blocks. */
   readonly refcountCacheSize: number;
   /** What the parts were made of, to make them again. */
@@ -58,7 +62,7 @@ export interface ReadParts {
 }
 
 /**
- * Reads the L1 table and makes the parts that reading needs.
+ * Reads the L1 table and the bitmap directory and makes the parts that reading needs.
  *
  * @throws LamellaError `IO_ERROR`
  */
@@ -89,6 +93,7 @@ export async function readParts(setup: ImageSetup): Promise<ReadParts> {
       codecs,
     }),
     encryption: setup.encryption,
+    bitmaps: await loadBitmaps(storage, header),
     refcountCacheSize: Math.max(atLeast, cacheSize * (1 - L2_SHARE)),
     setup,
   };
@@ -126,6 +131,10 @@ export class Qcow2Image implements Image {
     };
   }
 
+  get bitmaps(): BitmapStore {
+    return this.#view.bitmaps;
+  }
+
   map(offset: number, length: number): Awaitable<Extent> {
     const { mapper, parts } = this.#view;
     const extent = mapper.map(offset, length);
@@ -151,9 +160,15 @@ export class Qcow2Image implements Image {
 class ReadView {
   readonly parts: ReadParts;
   readonly mapper: Mapper;
+  readonly bitmaps: BitmapStore;
 
   constructor(parts: ReadParts) {
+    const { storage, header, geometry } = parts;
     this.parts = parts;
+    this.bitmaps = new StoredBitmaps(
+      { storage, scale: { size: header.size, clusterSize: geometry.clusterSize } },
+      parts.bitmaps,
+    );
     this.mapper = new Mapper(parts);
   }
 }

@@ -1,5 +1,6 @@
 import {
   type Awaitable,
+  type BitmapStore,
   type CheckOptions,
   type CheckResult,
   type ClearContext,
@@ -13,6 +14,7 @@ import {
   TableCache,
   type ZeroContext,
 } from '@lamella/core';
+import { RecordingBitmaps } from './bitmaps/recording-bitmaps.js';
 import { MetadataGuard } from './check/metadata-guard.js';
 import { DataFileClearer } from './data-file/data-file-clearer.js';
 import { DataFileSpace } from './data-file/data-file-space.js';
@@ -58,9 +60,12 @@ export interface WriteParts extends ReadParts {
 /**
  * Reads the refcount table and makes the parts that writing needs.
  *
- * @throws LamellaError `IO_ERROR`
+ * @throws LamellaError `IO_ERROR`; why the bitmaps can't be used: writing would make them wrong
  */
 export async function writeParts(parts: ReadParts): Promise<WriteParts> {
+  if (parts.bitmaps.failure !== undefined) {
+    throw parts.bitmaps.failure;
+  }
   const { storage, data, geometry, header, l1 } = parts;
   const refcounts = await readRefcounts(parts);
   const drops = new Drops(geometry.clusterSize);
@@ -118,18 +123,35 @@ async function readRefcounts(parts: ReadParts): Promise<Refcounts> {
 /** An image that is open for reading and writing. */
 export class WritableQcow2Image extends Qcow2Image {
   #view: WriteView;
+  readonly #bitmaps: RecordingBitmaps;
+  readonly #compressor: ClusterCompressor = {
+    compress: (bytes) => this.#view.compressor?.compress(bytes),
+    store: (compressed, offset) => this.#storeCompressed(compressed, offset),
+  };
   #closed = false;
 
   constructor(parts: WriteParts) {
     super(parts);
+    this.#bitmaps = new RecordingBitmaps(parts);
     this.#view = new WriteView(parts);
   }
 
   get compressor(): ClusterCompressor | undefined {
-    return this.#view.compressor;
+    return this.#view.compressor === undefined ? undefined : this.#compressor;
+  }
+
+  override get bitmaps(): BitmapStore {
+    return this.#bitmaps;
   }
 
   place(offset: number, length: number): Awaitable<Placement> {
+    const recorded = this.#bitmaps.records ? this.#bitmaps.record(offset, length) : undefined;
+    return recorded === undefined
+      ? this.#place(offset, length)
+      : recorded.then(() => this.#place(offset, length));
+  }
+
+  #place(offset: number, length: number): Awaitable<Placement> {
     const { parts, placer } = this.#view;
     const { guard, pressure, encryption } = parts;
     if (guard.refuses) {
@@ -157,6 +179,13 @@ export class WritableQcow2Image extends Qcow2Image {
   }
 
   zero(offset: number, length: number, context: ZeroContext): Awaitable<number> {
+    const recorded = this.#bitmaps.records ? this.#bitmaps.record(offset, length) : undefined;
+    return recorded === undefined
+      ? this.#zero(offset, length, context)
+      : recorded.then(() => this.#zero(offset, length, context));
+  }
+
+  #zero(offset: number, length: number, context: ZeroContext): Awaitable<number> {
     const { parts, clearer } = this.#view;
     return parts.guard.refuses ? parts.guard.refuse() : clearer.clear(offset, length, context);
   }
@@ -166,7 +195,17 @@ export class WritableQcow2Image extends Qcow2Image {
     if (parts.guard.refuses) {
       await parts.guard.refuse();
     }
+    if (this.#bitmaps.records) {
+      await this.#bitmaps.record(offset, length);
+    }
     await clearer.clear(offset, length, { zeroBelow: context.zeroBelow, unmap: true });
+  }
+
+  async #storeCompressed(compressed: Uint8Array, offset: number): Promise<void> {
+    if (this.#bitmaps.records) {
+      await this.#bitmaps.record(offset, Math.min(this.clusterSize, this.size - offset));
+    }
+    await this.#view.compressor?.store(compressed, offset);
   }
 
   async amend(options: OptionValues): Promise<void> {
@@ -198,6 +237,7 @@ export class WritableQcow2Image extends Qcow2Image {
     return super.check(options);
   }
 
+  /** Bitmaps record nothing: what the disk shows stays the same. */
   async makeEmpty(): Promise<void> {
     if (this.size > 0) {
       const whole = { zeroBelow: true, unmap: true, forget: true };
@@ -230,18 +270,27 @@ export class WritableQcow2Image extends Qcow2Image {
     }
     const { flusher, storage } = this.#view.parts;
     await flusher.flush();
+    const lost = await this.#bitmaps.store().catch(async (error: unknown) => {
+      // The clusters that were set aside for them are given back, if that can be done.
+      await flusher.flush().catch(() => undefined);
+      return { error };
+    });
     if (flusher.lowered) {
       await storage.flush();
     }
     this.#closed = true;
     await super.close();
+    if (lost !== undefined) {
+      throw lost.error;
+    }
   }
 
   /**
    * Changes the image as a whole, while no request is under way: `change` finds everything flushed, changes
    * the storage itself or by way of the parts, and leaves it consistent even if it fails. Whatever it did,
-   * the image goes on with what the storage holds then; header, tables, caches and free space are read
-   * anew.
+   * the image goes on with what the storage holds then; header, tables, caches, free space and bitmaps are
+   * read anew. Bitmaps are stored before. Who changes the disk's size or data asks
+   * `RecordingBitmaps.prepare` for the header to change.
    */
   async #restructure(change: (parts: WriteParts, header: Header) => Promise<void>): Promise<void> {
     const { parts } = this.#view;
@@ -249,15 +298,18 @@ export class WritableQcow2Image extends Qcow2Image {
       await parts.guard.refuse();
     }
     await parts.flusher.flush();
-    try {
-      await change(parts, await readHeader(parts.storage));
-      await parts.flusher.flush();
-    } finally {
-      const header = await readHeader(parts.storage);
-      const renewed = await writeParts(await readParts({ ...parts.setup, header }));
-      this.adopt(renewed);
-      this.#view = new WriteView(renewed);
-    }
+    await this.#bitmaps.whileStored(async () => {
+      try {
+        await change(parts, await readHeader(parts.storage));
+        await parts.flusher.flush();
+      } finally {
+        const header = await readHeader(parts.storage);
+        const renewed = await writeParts(await readParts({ ...parts.setup, header }));
+        this.adopt(renewed);
+        this.#view = new WriteView(renewed);
+        this.#bitmaps.adopt(renewed);
+      }
+    });
   }
 }
 

@@ -182,22 +182,6 @@ t.test('unknown autoclear bits are cleared by writers only', async (t) => {
   t.same([...bits], [0, 0, 0, 0, 0, 0, 0, 0]);
 });
 
-t.test('an image with valid bitmaps is not written to', async (t) => {
-  const storage = await newImage(M);
-  const extension = new Uint8Array(32);
-  const view = viewOf(extension);
-  view.setUint32(0, 0x23852875);
-  view.setUint32(4, 24);
-  view.setUint32(8, 1);
-  storage.write(extension, 112);
-  storage.write(new Uint8Array([1]), 95);
-  await (await driver.open(storage, { writable: false })).close();
-  await t.rejects(driver.open(storage, { writable: true }), {
-    code: 'UNSUPPORTED',
-    problem: /bitmaps/,
-  });
-});
-
 t.test('probe', async (t) => {
   const head = new Uint8Array(4096);
   t.equal(driver.probe(head), 0);

@@ -50,6 +50,7 @@ class Verifier {
     }
     this.#l1(this.#field(40), this.#view.getUint32(36), true);
     this.#snapshots();
+    this.#bitmaps();
     return { corruptions: this.#corruptions, leaks: this.#compare() };
   }
 
@@ -146,6 +147,33 @@ class Verifier {
     }
     if (count > 0) {
       this.#refer(start, at - start, 'snapshot table');
+    }
+  }
+
+  #bitmaps(): void {
+    if (this.#view.getUint32(4) < 3 || (this.#view.getUint32(92) & 1) === 0) {
+      return;
+    }
+    let at = this.#view.getUint32(100);
+    while (this.#view.getUint32(at) !== 0 && this.#view.getUint32(at) !== 0x23852875) {
+      at += 8 + Math.ceil(this.#view.getUint32(at + 4) / 8) * 8;
+    }
+    if (this.#view.getUint32(at) === 0) {
+      return;
+    }
+    const directory = this.#field(at + 24);
+    const end = directory + this.#field(at + 16);
+    this.#refer(directory, end - directory, 'bitmap directory');
+    for (let entry = directory; entry < end; ) {
+      const [table, length] = [this.#field(entry), this.#view.getUint32(entry + 8)];
+      this.#refer(table, length * 8, 'bitmap table');
+      for (let index = 0; index < length; index += 1) {
+        const { offset } = this.#entry(table + index * 8);
+        if (offset !== 0) {
+          this.#refer(offset, this.#clusterSize, 'bitmap data');
+        }
+      }
+      entry += Math.ceil((24 + this.#view.getUint16(entry + 18)) / 8) * 8;
     }
   }
 
