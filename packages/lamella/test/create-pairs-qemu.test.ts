@@ -342,6 +342,7 @@ async function exercise(t: Test, directory: string, row: Row, who: string): Prom
     model.fill(0x22, 75 * 1024, 175 * 1024);
     model.fill(0, MIB, MIB + 200 * 1024);
     await write(0x33, 2 * MIB - 5000, 20_000);
+    await write(0x44, size - 2100, 700);
   }
   const [check] = await Promise.all([
     exec('qemu-img', ['check', ...imageOptions(row)], { cwd: directory }),

@@ -278,7 +278,8 @@ function parseDataFile(
   extensions: readonly HeaderExtension[],
 ): string | undefined {
   const name = findExtension(extensions, EXTENSION.externalDataFile)?.data;
-  return hasFeature(incompatible, INCOMPATIBLE.externalDataFile) && name !== undefined
+  const given = name !== undefined && name.length > 0;
+  return given && hasFeature(incompatible, INCOMPATIBLE.externalDataFile)
     ? decodeName(reader, name, reader.uint32(FIELD.headerLength))
     : undefined;
 }
