@@ -131,7 +131,7 @@ export class Qcow2Image implements Image {
     };
   }
 
-  get bitmaps(): BitmapStore {
+  get bitmaps(): BitmapStore | undefined {
     return this.#view.bitmaps;
   }
 

@@ -289,8 +289,8 @@ export class WritableQcow2Image extends Qcow2Image {
    * Changes the image as a whole, while no request is under way: `change` finds everything flushed, changes
    * the storage itself or by way of the parts, and leaves it consistent even if it fails. Whatever it did,
    * the image goes on with what the storage holds then; header, tables, caches, free space and bitmaps are
-   * read anew. Bitmaps are stored before. Who changes the disk's size or data asks
-   * `RecordingBitmaps.prepare` for the header to change.
+   * read anew. Bitmaps are stored before. Who changes the disk's size or data writes
+   * the header by `RecordingBitmaps.rewriteHeader`.
    */
   async #restructure(change: (parts: WriteParts, header: Header) => Promise<void>): Promise<void> {
     const { parts } = this.#view;
