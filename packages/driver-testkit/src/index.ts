@@ -1,4 +1,23 @@
-export { FaultyStorage } from './faulty-storage.js';
-export { InterceptedStorage, type StorageCall } from './intercepted-storage.js';
-export { type TraceEntry, type TracingOptions, TracingStorage } from './tracing-storage.js';
-export { WrappedStorage } from './wrapped-storage.js';
+export {
+  firstDifference,
+  pattern,
+  randomSource,
+  sameBytes,
+  storageContent,
+} from './model/bytes.js';
+export {
+  assertOneOf,
+  type Change,
+  changedBytes,
+  type Segment,
+  segments,
+} from './model/changes.js';
+export { DiskModel } from './model/disk-model.js';
+export { GuestHistory } from './model/guest-history.js';
+export { CrashStorage, type CrashStorageOptions } from './storage/crash-storage.js';
+export { FaultyStorage } from './storage/faulty-storage.js';
+export { InterceptedStorage, type StorageCall } from './storage/intercepted-storage.js';
+export { LastingStorage } from './storage/lasting-storage.js';
+export { Timeline } from './storage/timeline.js';
+export { type TraceEntry, type TracingOptions, TracingStorage } from './storage/tracing-storage.js';
+export { WrappedStorage } from './storage/wrapped-storage.js';

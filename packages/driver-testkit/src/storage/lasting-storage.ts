@@ -1,0 +1,6 @@
+import { WrappedStorage } from './wrapped-storage.js';
+
+/** A storage that outlives the disks over it: closing does nothing. */
+export class LastingStorage extends WrappedStorage {
+  override async close(): Promise<void> {}
+}
