@@ -1,3 +1,5 @@
+export type { Check } from './checks/check.js';
+export { conformance, conformanceChecks, type RunningTest } from './conformance.js';
 export {
   firstDifference,
   pattern,
@@ -21,3 +23,14 @@ export { LastingStorage } from './storage/lasting-storage.js';
 export { Timeline } from './storage/timeline.js';
 export { type TraceEntry, type TracingOptions, TracingStorage } from './storage/tracing-storage.js';
 export { WrappedStorage } from './storage/wrapped-storage.js';
+export { RULES, type Rule, type RuleId } from './rules.js';
+export { RuleViolation } from './rule-violation.js';
+export { BoundedStorage, BoundExceeded, type StorageBounds } from './storage/bounded-storage.js';
+export type {
+  Abilities,
+  ConformanceManifest,
+  CreationManifest,
+  DriverSource,
+  SampleImage,
+  SampleSource,
+} from './subject/manifest.js';
