@@ -16,6 +16,9 @@ export {
 } from './model/changes.js';
 export { DiskModel } from './model/disk-model.js';
 export { GuestHistory } from './model/guest-history.js';
+export { RuleViolation } from './rule-violation.js';
+export { RULES, type Rule, type RuleId } from './rules.js';
+export { BoundExceeded, BoundedStorage, type StorageBounds } from './storage/bounded-storage.js';
 export { CrashStorage, type CrashStorageOptions } from './storage/crash-storage.js';
 export { FaultyStorage } from './storage/faulty-storage.js';
 export { InterceptedStorage, type StorageCall } from './storage/intercepted-storage.js';
@@ -23,9 +26,6 @@ export { LastingStorage } from './storage/lasting-storage.js';
 export { Timeline } from './storage/timeline.js';
 export { type TraceEntry, type TracingOptions, TracingStorage } from './storage/tracing-storage.js';
 export { WrappedStorage } from './storage/wrapped-storage.js';
-export { RULES, type Rule, type RuleId } from './rules.js';
-export { RuleViolation } from './rule-violation.js';
-export { BoundedStorage, BoundExceeded, type StorageBounds } from './storage/bounded-storage.js';
 export type {
   Abilities,
   ConformanceManifest,

@@ -26,5 +26,7 @@ export class RuleViolation extends Error {
 }
 
 function describe(cause: unknown): string {
-  return cause instanceof Error ? `${cause.name === 'Error' ? '' : `${cause.name}: `}${cause.message}` : String(cause);
+  return cause instanceof Error
+    ? `${cause.name === 'Error' ? '' : `${cause.name}: `}${cause.message}`
+    : String(cause);
 }

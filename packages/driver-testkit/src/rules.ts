@@ -54,7 +54,10 @@ export const RULES = {
     'BlockDriver.open',
     'A storage that fails makes opening fail with its error, and does no harm to a later attempt.',
   ),
-  'open-6': rule('BlockDriver.openOptions', 'Unknown open options are refused as INVALID_ARGUMENT.'),
+  'open-6': rule(
+    'BlockDriver.openOptions',
+    'Unknown open options are refused as INVALID_ARGUMENT.',
+  ),
   'open-7': rule(
     'BlockDriver.open',
     "Opening for writing and closing again leaves the guest's bytes as they were.",
@@ -67,10 +70,7 @@ export const RULES = {
     'Image.map',
     'The length of an extent is a whole number of bytes, at least 1 and at most what was asked.',
   ),
-  'map-2': rule(
-    'Extent',
-    'An extent is of a known kind, and its fields are what that kind has.',
-  ),
+  'map-2': rule('Extent', 'An extent is of a known kind, and its fields are what that kind has.'),
   'map-3': rule('Image.map', 'What was mapped a moment ago is answered with a plain value.'),
   'map-4': rule(
     'DataExtent',
@@ -95,7 +95,10 @@ export const RULES = {
   ),
   'write-4': rule('Allocation.abort', 'An aborted placement leaves the disk as it was.'),
   'write-5': rule('Allocation.fresh', 'Space that is called fresh reads as zeroes.'),
-  'write-6': rule('Allocation.commit', 'After the commit, map leads to the bytes that were placed.'),
+  'write-6': rule(
+    'Allocation.commit',
+    'After the commit, map leads to the bytes that were placed.',
+  ),
   'write-7': rule('Image.place', 'An image that was opened for reading takes no writes.'),
   'zero-1': rule(
     'Image.zero',
@@ -169,7 +172,10 @@ export const RULES = {
   ),
   'create-6': rule('BlockDriver.create', 'A storage that fails makes create fail with its error.'),
   'create-7': rule('BlockDriver.create', 'The storage stays open.'),
-  'create-8': rule('BlockDriver.create', 'An empty image takes little memory, however large its disk.'),
+  'create-8': rule(
+    'BlockDriver.create',
+    'An empty image takes little memory, however large its disk.',
+  ),
   'measure-1': rule(
     'BlockDriver.measure',
     'A file has at least the required bytes and is never longer than when fully allocated.',
@@ -186,7 +192,10 @@ export const RULES = {
     'Image.flush',
     'Every byte after a crash is one that was there or was written, however the crash tore the changes.',
   ),
-  'crash-2': rule('Image.flush', 'A crash at any point leaves leaked space at most, no corruption.'),
+  'crash-2': rule(
+    'Image.flush',
+    'A crash at any point leaves leaked space at most, no corruption.',
+  ),
   'fault-1': rule(
     'Image',
     'A request that meets a failing storage fails with a LamellaError; none reports success falsely.',
@@ -199,7 +208,10 @@ export const RULES = {
     'BlockDriver.open',
     'A cut image gives its own bytes, zeroes or a LamellaError, never other bytes.',
   ),
-  'damage-2': rule('BlockDriver.open', 'Damage gives a LamellaError or an answer, never another error.'),
+  'damage-2': rule(
+    'BlockDriver.open',
+    'Damage gives a LamellaError or an answer, never another error.',
+  ),
   'damage-3': rule('BlockDriver.open', 'Damage makes no operation go on for ever.'),
   'damage-4': rule('BlockDriver.open', 'Damage makes nobody take memory beyond measure.'),
   'check-1': rule('Image.check', 'An image that was closed has neither corruptions nor leaks.'),

@@ -24,7 +24,7 @@ const NAMES: readonly (readonly [string, Reference])[] = [
   ['an absolute path', { location: '/var/lib/images/base.img' }],
   ['letters beyond ASCII', { location: 'Bäse/основа/基.img' }],
   ['a json: name', { location: 'json:{"driver":"raw","file":{"filename":"a.img"}}' }],
-  ['500 bytes', { location: 'n'.repeat(500) }],
+  ['200 bytes', { location: 'n'.repeat(200) }],
 ];
 
 /** Layers below the image. */

@@ -47,7 +47,7 @@ export function changeChecks(subject: Subject): readonly Check[] {
   const checks: Check[] = [];
   for (const kind of ['write', 'zero', 'discard'] as const) {
     const group = new CheckGroup(kind);
-    for (const start of subject.starts) {
+    for (const start of subject.usually(subject.starts)) {
       for (const place of PLACES) {
         for (const length of LENGTHS) {
           addChange(group, subject, kind, start, place, length);

@@ -8,13 +8,7 @@ import { type Check, CheckGroup, must, mustEqual, needing } from './check.js';
 import { memoryOf, mustBeSound, reopened, startFrom } from './disks.js';
 import { live } from './life.js';
 
-const COUNTS = [
-  'corruptions',
-  'leaks',
-  'checkErrors',
-  'corruptionsFixed',
-  'leaksFixed',
-] as const;
+const COUNTS = ['corruptions', 'leaks', 'checkErrors', 'corruptionsFixed', 'leaksFixed'] as const;
 
 /** The image's own check. */
 export function checkChecks(subject: Subject): readonly Check[] {
@@ -87,7 +81,10 @@ function addChecks(group: CheckGroup, subject: Subject, { name, get }: NamedSamp
       const result = await image.check?.({});
       must(result !== undefined, 'an image that is opened for a check has none');
       for (const count of COUNTS) {
-        must(Number.isSafeInteger(result[count]) && result[count] >= 0, `${count}: ${result[count]}`);
+        must(
+          Number.isSafeInteger(result[count]) && result[count] >= 0,
+          `${count}: ${result[count]}`,
+        );
       }
       must(result.findings.length <= MAX_FINDINGS, `${result.findings.length} findings`);
       await image.close();

@@ -1,7 +1,7 @@
 import { isLamellaError } from '@lamella/core';
 import { firstDifference } from '../model/bytes.js';
-import type { RuleId } from '../rules.js';
 import { RuleViolation } from '../rule-violation.js';
+import type { RuleId } from '../rules.js';
 import type { Abilities } from '../subject/manifest.js';
 import type { Subject } from '../subject/subject.js';
 

@@ -85,7 +85,11 @@ function addSimple(group: CheckGroup, subject: Subject, { name, get }: NamedSamp
         expected.set(bytes, offset * round);
         await disk.flush();
         const state = storage.stateAt(storage.moment, () => false);
-        mustEqual(await reopened(subject, state, backing), expected, `after flush ${round} the disk`);
+        mustEqual(
+          await reopened(subject, state, backing),
+          expected,
+          `after flush ${round} the disk`,
+        );
       }
       await disk.close();
     }),
@@ -134,7 +138,10 @@ async function mustSurvive(
     'what was written after the crash is not there',
   );
   const rest = found.slice();
-  rest.set((await reopened(subject, memoryOf(state), backing)).subarray(unit * 2 + 10, unit * 2 + 310), unit * 2 + 10);
+  rest.set(
+    (await reopened(subject, memoryOf(state), backing)).subarray(unit * 2 + 10, unit * 2 + 310),
+    unit * 2 + 10,
+  );
   check(rest);
   await under('crash-2', () => mustBeSound(subject, storage, { leaks: 'allowed' }));
 }

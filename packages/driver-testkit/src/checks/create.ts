@@ -21,19 +21,91 @@ const MIB = 2 ** 20;
 
 /** Sizes of disks: from none to more than there is. */
 const SIZES: readonly number[] = [
-  0, 1, 511, 512, 513, 1000, 4096, 65535, 65536, 65537, MIB, 100 * MIB, 2 ** 32 - 512, 2 ** 32,
-  2 ** 40, 2 ** 43, 2 ** 50, 2 ** 53 - 512, 2 ** 53 - 1,
+  0,
+  1,
+  511,
+  512,
+  513,
+  1000,
+  4096,
+  65535,
+  65536,
+  65537,
+  MIB,
+  100 * MIB,
+  2 ** 32 - 512,
+  2 ** 32,
+  2 ** 40,
+  2 ** 43,
+  2 ** 50,
+  2 ** 53 - 512,
+  2 ** 53 - 1,
 ];
 
-const NO_SIZES: readonly number[] = [-1, -512, 0.5, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 60];
+const NO_SIZES: readonly number[] = [
+  -1,
+  -512,
+  0.5,
+  1.5,
+  Number.NaN,
+  Number.POSITIVE_INFINITY,
+  2 ** 60,
+];
 
 /** Values for options of a type, good ones and bad ones: what is no good has to be refused. */
 const VALUES: Readonly<Record<OptionField['type'], readonly OptionValue[]>> = {
   boolean: [true, false, 'on', 'off', 'yes', 1, ''],
-  number: [-1, 0, 1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 2 ** 32, 0.5, Number.NaN, 'x', ''],
+  number: [
+    -1,
+    0,
+    1,
+    2,
+    3,
+    4,
+    5,
+    7,
+    8,
+    15,
+    16,
+    17,
+    31,
+    32,
+    33,
+    63,
+    64,
+    65,
+    2 ** 32,
+    0.5,
+    Number.NaN,
+    'x',
+    '',
+  ],
   size: [
-    -1, 0, 1, 2, 256, 511, 512, 513, 1024, 4095, 4096, 16384, 65536, '64k', '2M', '4M', '64M', '1T', '8E',
-    2 ** 53 - 1, 0.5, Number.NaN, 'x', '', '64q',
+    -1,
+    0,
+    1,
+    2,
+    256,
+    511,
+    512,
+    513,
+    1024,
+    4095,
+    4096,
+    16384,
+    65536,
+    '64k',
+    '2M',
+    '4M',
+    '64M',
+    '1T',
+    '8E',
+    2 ** 53 - 1,
+    0.5,
+    Number.NaN,
+    'x',
+    '',
+    '64q',
   ],
   string: ['', 'no such choice', 'x'.repeat(1000), 1, true],
 };
@@ -88,7 +160,12 @@ export function createChecks(subject: Subject): readonly Check[] {
 }
 
 /** A choice may be an alias of another: only whether both are choices can be told. */
-function sameOption(subject: Subject, name: string, found: OptionValue, wanted: OptionValue): boolean {
+function sameOption(
+  subject: Subject,
+  name: string,
+  found: OptionValue,
+  wanted: OptionValue,
+): boolean {
   const choices = subject.driver().createOptions?.[name]?.choices;
   return found === wanted || choices?.includes(String(found)) === true;
 }
@@ -106,7 +183,9 @@ async function makeOfSize(subject: Subject, size: number): Promise<undefined> {
   }
   const disk = await subject.disk(storage, { writable: await subject.can('write') });
   must(disk.size >= size && disk.size < size + 512, `${size} bytes became ${disk.size}`);
-  const places = [0, Math.floor(disk.size / 2), disk.size - 1].filter((at) => at >= 0 && at < disk.size);
+  const places = [0, Math.floor(disk.size / 2), disk.size - 1].filter(
+    (at) => at >= 0 && at < disk.size,
+  );
   const zero = new Uint8Array(1);
   for (const place of places) {
     const byte = Uint8Array.of(1);
@@ -152,7 +231,10 @@ async function attempt(
       refused !== undefined || driver.validateCreate === undefined,
       `create refuses what validateCreate takes: ${message}`,
     );
-    must(refused === undefined || refused.code === code, `validateCreate says ${refused?.code}, create ${code}`);
+    must(
+      refused === undefined || refused.code === code,
+      `validateCreate says ${refused?.code}, create ${code}`,
+    );
     return isLamellaError(error) ? error : undefined;
   }
   must(refused === undefined, `create takes what validateCreate refuses: ${refused?.message}`);
@@ -200,7 +282,8 @@ async function tryOption(
   mustEqual(await readAll(disk), new Uint8Array(MIB), 'the new image');
   const reported = disk.layers[0]?.options[name];
   must(
-    reported === undefined || sameOption(subject, name, reported, creation.options[name] ?? reported),
+    reported === undefined ||
+      sameOption(subject, name, reported, creation.options[name] ?? reported),
     `'${name}' was made as ${creation.options[name]} and is reported as ${reported}`,
   );
   await disk.close();
@@ -225,7 +308,10 @@ function addDurable(group: CheckGroup, subject: Subject): void {
     if ((await attempt(subject, storage, creation)) !== undefined) {
       return 'a disk of 64 GiB is refused';
     }
-    must(storage.allocatedBytes <= 40 * MIB, `an empty image takes ${storage.allocatedBytes} bytes`);
+    must(
+      storage.allocatedBytes <= 40 * MIB,
+      `an empty image takes ${storage.allocatedBytes} bytes`,
+    );
     const image = await subject.open(storage);
     await mapRange(image, image.size - 4096, image.size);
     await image.close();
@@ -283,7 +369,10 @@ function addMeasure(group: CheckGroup, subject: Subject): void {
       const disk = await subject.disk(storage, { writable: true });
       await disk.write(pattern(1, 0, length), 0);
       await disk.close();
-      must(storage.size <= fullyAllocated, `the file has ${storage.size} of ${fullyAllocated} bytes`);
+      must(
+        storage.size <= fullyAllocated,
+        `the file has ${storage.size} of ${fullyAllocated} bytes`,
+      );
       must(
         share < 1 || storage.size >= required - (await subject.unit()),
         `the file has ${storage.size} bytes, required are ${required}`,

@@ -25,11 +25,12 @@ const CUTS = 16;
 /** Cut and damaged images. */
 export function damageChecks(subject: Subject): readonly Check[] {
   const group = new CheckGroup('damage');
+  const last = subject.samples.at(-1);
+  if (last !== undefined && subject.manifest.takesAnything !== true) {
+    addHeadBytes(group, subject, last);
+  }
   for (const sample of subject.samples) {
     addCuts(group, subject, sample);
-    if (subject.manifest.takesAnything !== true) {
-      addHeadBytes(group, subject, sample);
-    }
     for (let round = 0; round < subject.effort(DAMAGES); round += 1) {
       const seed = subject.seed(`damage ${round} ${sample.name}`);
       group.add('damage-2', `random damage, seed ${seed}: ${sample.name}`, async () => {
@@ -56,8 +57,16 @@ function addCuts(group: CheckGroup, subject: Subject, { name, get }: NamedSample
   cut('a part of a header', () => [32, 47, 63, 64, 71, 72, 73, 95, 100, 103, 104, 105, 111, 112]);
   cut('about a sector', () => [127, 128, 255, 256, 511, 512, 513, 1023, 1024, 1025]);
   cut('a few sectors', () => [2048, 4095, 4096, 4097, 8192, 16384, 32768, 65535, 65536, 65537]);
-  cut('a share of the file', (length) => [0.25, 0.5, 0.75].map((part) => Math.floor(length * part)));
-  cut('almost all', (length) => [length - 4097, length - 513, length - 512, length - 2, length - 1]);
+  cut('a share of the file', (length) =>
+    [0.25, 0.5, 0.75].map((part) => Math.floor(length * part)),
+  );
+  cut('almost all', (length) => [
+    length - 4097,
+    length - 513,
+    length - 512,
+    length - 2,
+    length - 1,
+  ]);
   cut('random lengths', (length) => {
     const random = randomSource(subject.seed(`cut ${name}`));
     return Array.from({ length: CUTS }, () => Math.floor(random() * length));

@@ -5,14 +5,16 @@ import { type Check, CheckGroup, must, mustEqual } from './check.js';
 import { readAll } from './disks.js';
 
 /** Which method an ability is. */
-const METHODS: readonly (readonly [keyof Abilities, 'place' | 'zero' | 'discard' | 'resize' | 'check'])[] =
-  [
-    ['write', 'place'],
-    ['zero', 'zero'],
-    ['discard', 'discard'],
-    ['resize', 'resize'],
-    ['check', 'check'],
-  ];
+const METHODS: readonly (readonly [
+  keyof Abilities,
+  'place' | 'zero' | 'discard' | 'resize' | 'check',
+])[] = [
+  ['write', 'place'],
+  ['zero', 'zero'],
+  ['discard', 'discard'],
+  ['resize', 'resize'],
+  ['check', 'check'],
+];
 
 /** What the driver object says of itself. */
 export function driverChecks(subject: Subject): readonly Check[] {

@@ -45,11 +45,15 @@ const FAULTS: readonly Fault[] = [
 /** Storages that fail at one step of a fixed life. */
 export function faultChecks(subject: Subject): readonly Check[] {
   const group = new CheckGroup('fault');
-  for (const start of subject.starts) {
+  for (const start of subject.usually(subject.starts)) {
     for (const fault of FAULTS) {
       for (let number = 0; number < MAX_FAILURES; number += fault.forGood ? 2 : 1) {
         const name = `${ordinal(number)} ${fault.name}: ${start.name}`;
-        group.add('fault-2', name, needing(subject, 'write', () => suffer(subject, start, fault, number)));
+        group.add(
+          'fault-2',
+          name,
+          needing(subject, 'write', () => suffer(subject, start, fault, number)),
+        );
       }
     }
   }
@@ -84,7 +88,9 @@ async function suffer(
     if (!struck) {
       return `there are only ${counted} such calls`;
     }
-    await under('fault-1', async () => must(!closed || tellsNobody, 'close failed and told nobody'));
+    await under('fault-1', async () =>
+      must(!closed || tellsNobody, 'close failed and told nobody'),
+    );
     faulty.fails = () => false;
     await mustBeRight(subject, memory, backing, history);
     return undefined;
@@ -140,7 +146,8 @@ async function script(disk: Disk, history: GuestHistory, unit: number): Promise<
   const attempt = async (work: () => Promise<void>): Promise<void> => {
     failures += (await succeeds(work, 'a request')) ? 0 : 1;
   };
-  const make = (change: Change) => attempt(() => history.change(change, () => carryOut(disk, change)));
+  const make = (change: Change) =>
+    attempt(() => history.change(change, () => carryOut(disk, change)));
   const flush = () => attempt(() => history.flush(() => disk.flush()));
   await make(write(1, unit * 2 + 5, 100));
   await make(write(2, unit * 4, unit));

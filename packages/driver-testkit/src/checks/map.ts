@@ -4,7 +4,14 @@ import { TracingStorage } from '../storage/tracing-storage.js';
 import type { NamedSample, Subject } from '../subject/subject.js';
 import { type Check, CheckGroup, must, mustBeTyped } from './check.js';
 import { memoryOf } from './disks.js';
-import { describeByte, describeRange, mapRange, mustBeExtent, mustBePlain, mustLieWithin } from './extents.js';
+import {
+  describeByte,
+  describeRange,
+  mapRange,
+  mustBeExtent,
+  mustBePlain,
+  mustLieWithin,
+} from './extents.js';
 
 const RANDOM_RANGES = 100;
 
@@ -37,8 +44,12 @@ function addCoverage(group: CheckGroup, subject: Subject, sample: NamedSample): 
   group.add('map-1', `single bytes: ${name}`, async () => {
     const image = await subject.open(memoryOf((await sample.get()).image));
     const random = randomSource(subject.seed(`bytes ${name}`));
-    const positions = Array.from({ length: RANDOM_RANGES }, () => Math.floor(random() * image.size));
-    for (const position of [0, image.size - 1, ...positions].filter((at) => at >= 0 && at < image.size)) {
+    const positions = Array.from({ length: RANDOM_RANGES }, () =>
+      Math.floor(random() * image.size),
+    );
+    for (const position of [0, image.size - 1, ...positions].filter(
+      (at) => at >= 0 && at < image.size,
+    )) {
       mustBeExtent(await image.map(position, 1), 1, position);
     }
     await image.close();
@@ -92,7 +103,10 @@ function addAgreement(group: CheckGroup, subject: Subject, { name, get }: NamedS
       const within = Math.floor(random() * extent.length);
       const length = 1 + Math.floor(random() * (image.size - offset - within));
       const inside = await image.map(offset + within, length);
-      const [found, expected] = [describeByte(inside, 0, storage), describeByte(extent, within, storage)];
+      const [found, expected] = [
+        describeByte(inside, 0, storage),
+        describeByte(extent, within, storage),
+      ];
       must(
         found === expected,
         `byte ${offset + within} is ${found}, but ${expected} when asked from ${offset}`,
@@ -122,7 +136,10 @@ function addTogether(group: CheckGroup, subject: Subject, { name, get }: NamedSa
       const answers = await Promise.all(expected.map((_, index) => image.map(index * step, 1)));
       for (const [index, extent] of answers.entries()) {
         const found = describeByte(extent, 0, slow);
-        must(found === expected[index], `byte ${index * step} is ${found}, alone ${expected[index]}`);
+        must(
+          found === expected[index],
+          `byte ${index * step} is ${found}, alone ${expected[index]}`,
+        );
       }
       await image.close();
     });

@@ -105,11 +105,7 @@ class Life {
     return this.#subject.disk(storage, { writable: true, cacheSize: this.#cacheSize, backing });
   }
 
-  async #request(
-    disk: Disk,
-    model: DiskModel,
-    step: Request,
-  ): Promise<void> {
+  async #request(disk: Disk, model: DiskModel, step: Request): Promise<void> {
     const unit = await this.#subject.unit();
     const wanted = Math.floor(step.place * disk.size);
     const offset = step.aligned ? wanted - (wanted % unit) : wanted;

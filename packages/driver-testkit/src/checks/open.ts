@@ -113,7 +113,10 @@ export function openChecks(subject: Subject): readonly Check[] {
 
 function addBeforeWriting(group: CheckGroup, subject: Subject): void {
   const { unclean } = subject.manifest;
-  const starts = unclean === undefined ? subject.starts : [{ name: unclean.name, get: async () => unclean.make() }];
+  const starts =
+    unclean === undefined
+      ? subject.starts
+      : [{ name: unclean.name, get: async () => unclean.make() }];
   for (const { name, get } of starts) {
     group.add(
       'open-8',

@@ -1,4 +1,10 @@
-import { type Allocation, type Image, LamellaError, type Placement, type Storage } from '@lamella/core';
+import {
+  type Allocation,
+  type Image,
+  LamellaError,
+  type Placement,
+  type Storage,
+} from '@lamella/core';
 import { pattern } from '../model/bytes.js';
 import type { NamedSample, Subject } from '../subject/subject.js';
 import { type Check, CheckGroup, must, mustBeTyped, mustEqual, needing } from './check.js';
@@ -204,7 +210,10 @@ async function mustLeadTo(
     if (extent.kind === 'data' && extent.storage !== storage && place !== 'own') {
       must(extent.offset === placement.offset + within, `${found} instead of ${expected}`);
     } else {
-      must(found === expected, `byte ${offset + within} is ${found}, and was placed as ${expected}`);
+      must(
+        found === expected,
+        `byte ${offset + within} is ${found}, and was placed as ${expected}`,
+      );
     }
   }
 }

@@ -23,7 +23,11 @@ export function readChecks(subject: Subject): readonly Check[] {
     const same = async (disk: Disk, content: Uint8Array, offset: number, length: number) => {
       const buffer = new Uint8Array(length).fill(0xa5);
       await disk.read(buffer, offset);
-      mustEqual(buffer, content.subarray(offset, offset + length), `read of ${length} at ${offset}`);
+      mustEqual(
+        buffer,
+        content.subarray(offset, offset + length),
+        `read of ${length} at ${offset}`,
+      );
     };
     reading('the whole disk', async (disk, content) => {
       mustEqual(await readAll(disk), content, 'the disk');

@@ -4,9 +4,8 @@ import { type Change } from '../model/changes.js';
 import { DiskModel } from '../model/disk-model.js';
 import { TracingStorage } from '../storage/tracing-storage.js';
 import type { NamedSample, Subject } from '../subject/subject.js';
-import { type Check, CheckGroup, needing } from './check.js';
+import { type Check, CheckGroup, mustEqual, needing } from './check.js';
 import { memoryOf, mustLast, readAll } from './disks.js';
-import { mustEqual } from './check.js';
 
 const CACHES: readonly (readonly [string, number | undefined])[] = [
   ['', undefined],
@@ -127,7 +126,9 @@ export function carryOut(disk: Disk, { kind, offset, length, bytes }: Change): P
 
 /** Some changes all over a disk; they may overlap. */
 export function randomChanges(random: () => number, unit: number, size: number): Change[] {
-  return Array.from({ length: 2 + Math.floor(random() * 8) }, () => randomChange(random, unit, size));
+  return Array.from({ length: 2 + Math.floor(random() * 8) }, () =>
+    randomChange(random, unit, size),
+  );
 }
 
 /** A change of any kind and shape: half of them of whole clusters. */
@@ -136,9 +137,7 @@ export function randomChange(random: () => number, unit: number, size: number): 
   const offset = random() < 0.5 ? wanted - (wanted % unit) : wanted;
   const length = Math.min(
     size - offset,
-    random() < 0.5
-      ? unit * (1 + Math.floor(random() * 4))
-      : 1 + Math.floor(random() * unit * 2),
+    random() < 0.5 ? unit * (1 + Math.floor(random() * 4)) : 1 + Math.floor(random() * unit * 2),
   );
   const kind = random();
   if (kind < 0.6) {

@@ -70,6 +70,9 @@ export interface ConformanceManifest {
   readonly unclean?: SampleSource | undefined;
   /** Seed of everything random; printed with failures. The same in every run by default. */
   readonly seed?: number | undefined;
-  /** How many random lives, damages and crashes to try, 1 being the usual number. */
+  /**
+   * How many random lives, damages and crashes to try, 1 being the usual number. Below 1, single changes and
+   * faults are tried on the richest image only: for a second kind of images that shares most of its code.
+   */
   readonly effort?: number | undefined;
 }

@@ -75,6 +75,11 @@ export class Subject {
     return Math.max(1, Math.round(usual * (this.manifest.effort ?? 1)));
   }
 
+  /** All of them, or the last one, which is the richest, with less effort than usual. */
+  usually<T>(starts: readonly T[]): readonly T[] {
+    return (this.manifest.effort ?? 1) < 1 ? starts.slice(-1) : starts;
+  }
+
   /** Whether an ability is to be tested; what the manifest does not say, the image says. */
   async can(ability: keyof Abilities): Promise<boolean> {
     const said = this.manifest.abilities?.[ability];
@@ -188,7 +193,11 @@ export class Subject {
     const backing = pattern(77, 0, size - 2 * SECTOR - Math.floor((await this.unit()) / 2));
     const content = new Uint8Array(size);
     content.set(backing);
-    return { image: await this.newImage(size, { location: 'below.img', format: 'raw' }), content, backing };
+    return {
+      image: await this.newImage(size, { location: 'below.img', format: 'raw' }),
+      content,
+      backing,
+    };
   }
 
   /** The same image with some of its clusters written, whole or in part. */
