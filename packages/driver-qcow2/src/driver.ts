@@ -17,9 +17,12 @@ import { repairUnclean } from './check/unclean.js';
 import { createImage } from './create/create.js';
 import { planLayout } from './create/layout.js';
 import { CREATE_OPTIONS } from './create/options.js';
+import { referencesOf } from './data-file/description.js';
+import { openDataFile } from './data-file/open.js';
 import { AMEND_KEY_OPTIONS } from './encryption/luks/amend.js';
 import { openEncryption } from './encryption/open.js';
 import { ENCRYPTION_OPEN_OPTIONS } from './encryption/options.js';
+import { hasFeature, INCOMPATIBLE } from './header/features.js';
 import { FIELD, type Header, MAGIC } from './header/header.js';
 import { readHeader } from './header/parse.js';
 import { featuresPatch } from './header/serialise.js';
@@ -69,8 +72,10 @@ export class Qcow2Driver implements BlockDriver {
     if (options.writable) {
       assertWritable(header, storage.location);
     }
+    const dataFile = await openDataFile(header, storage.location, options);
     const encryption = await openEncryption(header, storage, options, this.#crypto);
-    if (options.writable) {
+    if (options.writable && hasFeature(header.incompatible, INCOMPATIBLE.dirty)) {
+      await options.beforeWriting?.(referencesOf(header));
       header = await repairUnclean(storage, header);
     }
     const setup = {
@@ -79,6 +84,7 @@ export class Qcow2Driver implements BlockDriver {
       cacheSize: options.cacheSize,
       codecs: this.#codecs,
       encryption,
+      dataFile,
     };
     const parts = await readParts(setup);
     if (!options.writable) {

@@ -1,3 +1,4 @@
+export { InterceptedStorage, type StorageCall, WrappedStorage } from '@lamella/core';
 export type { Check } from './checks/check.js';
 export { conformance, conformanceChecks, type RunningTest } from './conformance.js';
 export {
@@ -21,11 +22,9 @@ export { RULES, type Rule, type RuleId } from './rules.js';
 export { BoundExceeded, BoundedStorage, type StorageBounds } from './storage/bounded-storage.js';
 export { CrashStorage, type CrashStorageOptions } from './storage/crash-storage.js';
 export { FaultyStorage } from './storage/faulty-storage.js';
-export { InterceptedStorage, type StorageCall } from './storage/intercepted-storage.js';
 export { LastingStorage } from './storage/lasting-storage.js';
 export { Timeline } from './storage/timeline.js';
 export { type TraceEntry, type TracingOptions, TracingStorage } from './storage/tracing-storage.js';
-export { WrappedStorage } from './storage/wrapped-storage.js';
 export type {
   Abilities,
   ConformanceManifest,

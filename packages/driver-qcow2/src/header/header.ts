@@ -81,4 +81,6 @@ export interface Header {
   readonly extensions: readonly HeaderExtension[];
   /** Backing file as the image names it. */
   readonly backing: Reference | undefined;
+  /** Path of the data file, in images that have one and name it; what `extensions` say. */
+  readonly dataFile: string | undefined;
 }

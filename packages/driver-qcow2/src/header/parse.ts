@@ -119,6 +119,7 @@ export function parseHeader(head: Uint8Array, location: string): Header {
     additional: head.slice(Math.min(V3_WRITTEN_LENGTH, headerLength), headerLength),
     extensions,
     backing: parseBacking(reader, extensions),
+    dataFile: parseDataFile(reader, incompatible, extensions),
   };
 }
 
@@ -269,6 +270,17 @@ function parseBacking(
   };
 }
 
+function parseDataFile(
+  reader: HeaderReader,
+  incompatible: FeatureBits,
+  extensions: readonly HeaderExtension[],
+): string | undefined {
+  const name = findExtension(extensions, EXTENSION.externalDataFile)?.data;
+  return hasFeature(incompatible, INCOMPATIBLE.externalDataFile) && name !== undefined
+    ? decodeName(reader, name, reader.uint32(FIELD.headerLength))
+    : undefined;
+}
+
 /** A name that is not UTF-8 would lead to another file than the image means. */
 function decodeName(reader: HeaderReader, bytes: Uint8Array, offset: number): string {
   try {
@@ -276,11 +288,11 @@ function decodeName(reader: HeaderReader, bytes: Uint8Array, offset: number): st
   } catch (cause) {
     throw new LamellaError(
       'INVALID_HEADER',
-      'the name of the backing file or format is not UTF-8',
+      'the name of a file or format in the header is not UTF-8',
       {
         location: reader.location,
         offset,
-        hint: 'Rebase the image to a backing file whose name is UTF-8.',
+        hint: 'Rename the file to a name that is UTF-8, and change the image with qemu-img rebase or amend.',
         cause,
       },
     );

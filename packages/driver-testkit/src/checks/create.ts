@@ -7,11 +7,11 @@ import {
   type OptionSchema,
   type OptionValue,
   parseOptions,
+  WrappedStorage,
 } from '@lamella/core';
 import { pattern } from '../model/bytes.js';
 import { CrashStorage } from '../storage/crash-storage.js';
 import { FaultyStorage } from '../storage/faulty-storage.js';
-import { WrappedStorage } from '../storage/wrapped-storage.js';
 import type { Subject } from '../subject/subject.js';
 import { type Check, CheckGroup, must, mustBeTyped, mustEqual, refusal } from './check.js';
 import { memoryOf, mustBeSound, readAll } from './disks.js';

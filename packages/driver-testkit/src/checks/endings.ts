@@ -1,6 +1,6 @@
+import { WrappedStorage } from '@lamella/core';
 import { pattern } from '../model/bytes.js';
 import { CrashStorage } from '../storage/crash-storage.js';
-import { WrappedStorage } from '../storage/wrapped-storage.js';
 import type { Subject } from '../subject/subject.js';
 import { type Check, CheckGroup, must, mustBeTyped, mustEqual, needing } from './check.js';
 import { memoryOf, mustBeSound, readAll, reopened, startFrom } from './disks.js';

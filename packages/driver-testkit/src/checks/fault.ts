@@ -1,9 +1,8 @@
-import type { Disk, MemoryStorage } from '@lamella/core';
+import type { Disk, MemoryStorage, StorageCall } from '@lamella/core';
 import { pattern } from '../model/bytes.js';
 import type { Change } from '../model/changes.js';
 import { GuestHistory } from '../model/guest-history.js';
 import { FaultyStorage } from '../storage/faulty-storage.js';
-import type { StorageCall } from '../storage/intercepted-storage.js';
 import { LastingStorage } from '../storage/lasting-storage.js';
 import { Timeline } from '../storage/timeline.js';
 import type { NamedSample, Subject } from '../subject/subject.js';

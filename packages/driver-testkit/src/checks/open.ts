@@ -1,8 +1,7 @@
-import { MemoryStorage, type Storage } from '@lamella/core';
+import { MemoryStorage, type Storage, WrappedStorage } from '@lamella/core';
 import { sameBytes, storageContent } from '../model/bytes.js';
 import { BoundedStorage } from '../storage/bounded-storage.js';
 import { FaultyStorage } from '../storage/faulty-storage.js';
-import { WrappedStorage } from '../storage/wrapped-storage.js';
 import type { Subject } from '../subject/subject.js';
 import { type Check, CheckGroup, must, mustBeTyped, mustEqual, needing, refusal } from './check.js';
 import { memoryOf, readAll, reopened } from './disks.js';

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Awaitable, Storage } from '@lamella/core';
-import { InterceptedStorage, type StorageCall } from './intercepted-storage.js';
+import { InterceptedStorage, type StorageCall } from '@lamella/core';
 
 /** What a {@link BoundedStorage} allows. */
 export interface StorageBounds {

@@ -4,11 +4,11 @@ import {
   isPromise,
   MemoryStorage,
   type Storage,
+  WrappedStorage,
   type WriteZeroesOptions,
 } from '@lamella/core';
 import { storageContent } from '../model/bytes.js';
 import { Timeline } from './timeline.js';
-import { WrappedStorage } from './wrapped-storage.js';
 
 /** Bytes that a disk writes wholly or not at all. */
 const SECTOR = 512;

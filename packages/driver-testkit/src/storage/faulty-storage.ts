@@ -1,5 +1,11 @@
-import { type Awaitable, type ErrorCode, LamellaError, type Storage } from '@lamella/core';
-import { InterceptedStorage, type StorageCall } from './intercepted-storage.js';
+import {
+  type Awaitable,
+  type ErrorCode,
+  InterceptedStorage,
+  LamellaError,
+  type Storage,
+  type StorageCall,
+} from '@lamella/core';
 
 /** A storage whose calls fail when a rule says so. */
 export class FaultyStorage extends InterceptedStorage {

@@ -1,4 +1,4 @@
-import { WrappedStorage } from './wrapped-storage.js';
+import { WrappedStorage } from '@lamella/core';
 
 /** A storage that outlives the disks over it: closing does nothing. */
 export class LastingStorage extends WrappedStorage {

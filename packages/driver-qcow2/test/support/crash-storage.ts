@@ -1,0 +1,1 @@
+export { CrashStorage } from '@lamella/driver-testkit';
