@@ -1,5 +1,6 @@
 import {
   type Awaitable,
+  type BitmapStore,
   type CheckOptions,
   type CheckResult,
   type CompressionCodec,
@@ -11,8 +12,11 @@ import {
   type Storage,
   TableCache,
 } from '@lamella/core';
+import { type LoadedBitmaps, loadBitmaps } from './bitmaps/loaded.js';
+import { StoredBitmaps } from './bitmaps/stored-bitmaps.js';
 import { checkStorage } from './check/check.js';
 import { CompressedClusters } from './compression/compressed-clusters.js';
+import { dataFileOptions, referencesOf } from './data-file/description.js';
 import type { ImageEncryption } from './encryption/image-encryption.js';
 import { Geometry } from './geometry.js';
 import { COMPATIBLE, hasFeature } from './header/features.js';
@@ -34,11 +38,15 @@ export interface ImageSetup {
   readonly cacheSize?: number | undefined;
   readonly codecs: readonly CompressionCodec[];
   readonly encryption?: ImageEncryption | undefined;
+  /** Where guest clusters are, if not in `storage`. */
+  readonly dataFile?: Storage | undefined;
 }
 
 /** The parts of an open image that reading needs; writing adds its own. */
 export interface ReadParts {
   readonly storage: Storage;
+  /** Where guest clusters are: the same storage, or the external data file. */
+  readonly data: Storage;
   readonly header: Header;
   readonly geometry: Geometry;
   readonly l1: PointerTable;
@@ -46,12 +54,15 @@ export interface ReadParts {
   readonly entries: L2Entries;
   readonly compressed: CompressedClusters;
   readonly encryption: ImageEncryption | undefined;
+  readonly bitmaps: LoadedBitmaps;
   /** Most bytes for cached refcount blocks. */
   readonly refcountCacheSize: number;
+  /** What the parts were made of, to make them again. */
+  readonly setup: ImageSetup;
 }
 
 /**
- * Reads the L1 table and makes the parts that reading needs.
+ * Reads the L1 table and the bitmap directory and makes the parts that reading needs.
  *
  * @throws LamellaError `IO_ERROR`
  */
@@ -62,6 +73,7 @@ export async function readParts(setup: ImageSetup): Promise<ReadParts> {
   const atLeast = MIN_CACHED_SLICES * geometry.sliceSize;
   return {
     storage,
+    data: setup.dataFile ?? storage,
     header,
     geometry,
     l1: await PointerTable.read(storage, L1_FORMAT, {
@@ -81,56 +93,82 @@ export async function readParts(setup: ImageSetup): Promise<ReadParts> {
       codecs,
     }),
     encryption: setup.encryption,
+    bitmaps: await loadBitmaps(storage, header),
     refcountCacheSize: Math.max(atLeast, cacheSize * (1 - L2_SHARE)),
+    setup,
   };
 }
 
 /** An image that is open for reading. */
 export class Qcow2Image implements Image {
-  readonly size: number;
   readonly clusterSize: number;
-  readonly references: References;
-  readonly #mapper: Mapper;
-  readonly #header: Header;
-  readonly #geometry: Geometry;
-  readonly #encryption: ImageEncryption | undefined;
-  readonly #storage: Storage;
+  #view: ReadView;
 
   constructor(parts: ReadParts) {
-    const { header, geometry } = parts;
-    this.#storage = parts.storage;
-    this.size = header.size;
-    this.clusterSize = geometry.clusterSize;
-    this.references = { backing: header.backing };
-    this.#header = header;
-    this.#geometry = geometry;
-    this.#encryption = parts.encryption;
-    this.#mapper = new Mapper({ ...parts, data: parts.storage });
+    this.clusterSize = parts.geometry.clusterSize;
+    this.#view = new ReadView(parts);
+  }
+
+  get size(): number {
+    return this.#view.parts.header.size;
+  }
+
+  get references(): References {
+    return referencesOf(this.#view.parts.header);
   }
 
   get options(): Readonly<Record<string, OptionValue>> {
+    const { header, geometry, encryption } = this.#view.parts;
     return {
-      compat: this.#header.version === 3 ? '1.1' : '0.10',
-      cluster_size: this.#geometry.clusterSize,
-      refcount_bits: this.#geometry.refcountBits,
-      lazy_refcounts: hasFeature(this.#header.compatible, COMPATIBLE.lazyRefcounts),
-      extended_l2: this.#geometry.extended,
-      compression_type: this.#header.compressionType,
-      ...this.#encryption?.options,
+      compat: header.version === 3 ? '1.1' : '0.10',
+      cluster_size: geometry.clusterSize,
+      refcount_bits: geometry.refcountBits,
+      lazy_refcounts: hasFeature(header.compatible, COMPATIBLE.lazyRefcounts),
+      extended_l2: geometry.extended,
+      compression_type: header.compressionType,
+      ...dataFileOptions(header, geometry),
+      ...encryption?.options,
     };
   }
 
+  get bitmaps(): BitmapStore | undefined {
+    return this.#view.bitmaps;
+  }
+
   map(offset: number, length: number): Awaitable<Extent> {
-    const extent = this.#mapper.map(offset, length);
-    return this.#encryption === undefined ? extent : this.#encryption.map(extent, offset);
+    const { mapper, parts } = this.#view;
+    const extent = mapper.map(offset, length);
+    return parts.encryption === undefined ? extent : parts.encryption.map(extent, offset);
   }
 
   async close(): Promise<void> {
-    this.#encryption?.close();
+    this.#view.parts.encryption?.close();
   }
 
   /** Looks for damage; a repair needs an image that was opened for a check. */
   check(options: CheckOptions): Promise<CheckResult> {
-    return checkStorage(this.#storage, options);
+    return checkStorage(this.#view.parts.storage, options);
+  }
+
+  /** Goes on with other metadata: the image was changed as a whole. */
+  protected adopt(parts: ReadParts): void {
+    this.#view = new ReadView(parts);
+  }
+}
+
+/** What answers while an image's metadata stays the same. */
+class ReadView {
+  readonly parts: ReadParts;
+  readonly mapper: Mapper;
+  readonly bitmaps: BitmapStore;
+
+  constructor(parts: ReadParts) {
+    const { storage, header, geometry } = parts;
+    this.parts = parts;
+    this.bitmaps = new StoredBitmaps(
+      { storage, scale: { size: header.size, clusterSize: geometry.clusterSize } },
+      parts.bitmaps,
+    );
+    this.mapper = new Mapper(parts);
   }
 }

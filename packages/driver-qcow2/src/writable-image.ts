@@ -1,5 +1,6 @@
 import {
   type Awaitable,
+  type BitmapStore,
   type CheckOptions,
   type CheckResult,
   type ClearContext,
@@ -9,13 +10,21 @@ import {
   type OptionValues,
   type Placement,
   parseOptions,
+  type Reference,
   TableCache,
   type ZeroContext,
 } from '@lamella/core';
+import { RecordingBitmaps } from './bitmaps/recording-bitmaps.js';
 import { MetadataGuard } from './check/metadata-guard.js';
+import { DataFileClearer } from './data-file/data-file-clearer.js';
+import { DataFileSpace } from './data-file/data-file-space.js';
 import { AMEND_KEY_OPTIONS } from './encryption/luks/amend.js';
 import { unsupported } from './errors.js';
-import { Qcow2Image, type ReadParts } from './image.js';
+import { withBacking } from './header/backing.js';
+import type { Header } from './header/header.js';
+import { readHeader } from './header/parse.js';
+import { rewriteHeader } from './header/rewrite.js';
+import { Qcow2Image, type ReadParts, readParts } from './image.js';
 import { L2Tables } from './mapping/l2-tables.js';
 import { Allocator } from './refcount/allocator.js';
 import { BlockMaker } from './refcount/block-maker.js';
@@ -26,6 +35,7 @@ import { Refcounts } from './refcount/refcounts.js';
 import { ReservedClusters } from './refcount/reserved-clusters.js';
 import { PointerTable, REFCOUNT_TABLE_FORMAT } from './tables/pointer-table.js';
 import { Clearer } from './write/clearer.js';
+import { type ClusterSpace, RefcountedSpace } from './write/cluster-space.js';
 import { createCompressor } from './write/compressor.js';
 import { EntryWriter } from './write/entry-writer.js';
 import { Flusher } from './write/flusher.js';
@@ -39,6 +49,7 @@ export interface WriteParts extends ReadParts {
   readonly allocator: Allocator;
   readonly packer: CompressedPacker;
   readonly drops: Drops;
+  readonly space: ClusterSpace;
   readonly tables: L2Tables;
   readonly writer: EntryWriter;
   readonly flusher: Flusher;
@@ -49,10 +60,13 @@ export interface WriteParts extends ReadParts {
 /**
  * Reads the refcount table and makes the parts that writing needs.
  *
- * @throws LamellaError `IO_ERROR`
+ * @throws LamellaError `IO_ERROR`; why the bitmaps can't be used: writing would make them wrong
  */
 export async function writeParts(parts: ReadParts): Promise<WriteParts> {
-  const { storage, geometry, header, l1 } = parts;
+  if (parts.bitmaps.failure !== undefined) {
+    throw parts.bitmaps.failure;
+  }
+  const { storage, data, geometry, header, l1 } = parts;
   const refcounts = await readRefcounts(parts);
   const drops = new Drops(geometry.clusterSize);
   const reserved = new ReservedClusters();
@@ -61,8 +75,12 @@ export async function writeParts(parts: ReadParts): Promise<WriteParts> {
   const allocator = new Allocator({ ...common, blocks: new BlockMaker(common) });
   const packer = new CompressedPacker({ ...common, allocator });
   const tables = new L2Tables({ storage, geometry, l1, cache: parts.l2Cache, allocator, drops });
+  const space = geometry.externalData
+    ? new DataFileSpace(data, header.size)
+    : new RefcountedSpace(allocator, drops);
   const flusher = new Flusher({
     storage,
+    data,
     clusterSize: 2 ** header.clusterBits,
     l1,
     tables,
@@ -78,7 +96,8 @@ export async function writeParts(parts: ReadParts): Promise<WriteParts> {
     packer,
     drops,
     tables,
-    writer: new EntryWriter(tables, parts.entries, geometry, drops),
+    space,
+    writer: new EntryWriter(tables, parts.entries, geometry, space),
     flusher,
     pressure: new Pressure({ caches: [parts.l2Cache, refcounts.cache], drops, flusher }),
   };
@@ -103,33 +122,45 @@ async function readRefcounts(parts: ReadParts): Promise<Refcounts> {
 
 /** An image that is open for reading and writing. */
 export class WritableQcow2Image extends Qcow2Image {
-  readonly compressor: ClusterCompressor | undefined;
-  readonly #parts: WriteParts;
-  readonly #placer: Placer;
-  readonly #clearer: Clearer;
+  #view: WriteView;
+  readonly #bitmaps: RecordingBitmaps;
+  readonly #compressor: ClusterCompressor = {
+    compress: (bytes) => this.#view.compressor?.compress(bytes),
+    store: (compressed, offset) => this.#storeCompressed(compressed, offset),
+  };
   #closed = false;
 
   constructor(parts: WriteParts) {
     super(parts);
-    this.#parts = parts;
-    // Compressed clusters are never ciphered, and the guest's data would lie in the open.
-    this.compressor = parts.encryption === undefined ? createCompressor(parts) : undefined;
-    const { writer, allocator, storage } = parts;
-    this.#placer = parts.geometry.extended
-      ? new SubclusterPlacer({ writer, allocator, data: storage })
-      : new ClusterPlacer({ writer, allocator, data: storage });
-    this.#clearer = new Clearer(writer, parts.pressure);
+    this.#bitmaps = new RecordingBitmaps(parts);
+    this.#view = new WriteView(parts);
+  }
+
+  get compressor(): ClusterCompressor | undefined {
+    return this.#view.compressor === undefined ? undefined : this.#compressor;
+  }
+
+  override get bitmaps(): BitmapStore {
+    return this.#bitmaps;
   }
 
   place(offset: number, length: number): Awaitable<Placement> {
-    const { guard, pressure, encryption } = this.#parts;
+    const recorded = this.#bitmaps.records ? this.#bitmaps.record(offset, length) : undefined;
+    return recorded === undefined
+      ? this.#place(offset, length)
+      : recorded.then(() => this.#place(offset, length));
+  }
+
+  #place(offset: number, length: number): Awaitable<Placement> {
+    const { parts, placer } = this.#view;
+    const { guard, pressure, encryption } = parts;
     if (guard.refuses) {
       return guard.refuse();
     }
     try {
       const placement = pressure.high
         ? this.#placeAfterRelief(offset, length)
-        : this.#placer.place(offset, length);
+        : placer.place(offset, length);
       const admitted = isPromise(placement)
         ? placement.then(
             (placed) => guard.admitPlacement(placed),
@@ -143,24 +174,42 @@ export class WritableQcow2Image extends Qcow2Image {
   }
 
   async #placeAfterRelief(offset: number, length: number): Promise<Placement> {
-    await this.#parts.pressure.relieve();
-    return this.#placer.place(offset, length);
+    await this.#view.parts.pressure.relieve();
+    return this.#view.placer.place(offset, length);
   }
 
   zero(offset: number, length: number, context: ZeroContext): Awaitable<number> {
-    const { guard } = this.#parts;
-    return guard.refuses ? guard.refuse() : this.#clearer.clear(offset, length, context);
+    const recorded = this.#bitmaps.records ? this.#bitmaps.record(offset, length) : undefined;
+    return recorded === undefined
+      ? this.#zero(offset, length, context)
+      : recorded.then(() => this.#zero(offset, length, context));
+  }
+
+  #zero(offset: number, length: number, context: ZeroContext): Awaitable<number> {
+    const { parts, clearer } = this.#view;
+    return parts.guard.refuses ? parts.guard.refuse() : clearer.clear(offset, length, context);
   }
 
   async discard(offset: number, length: number, context: ClearContext): Promise<void> {
-    if (this.#parts.guard.refuses) {
-      await this.#parts.guard.refuse();
+    const { parts, clearer } = this.#view;
+    if (parts.guard.refuses) {
+      await parts.guard.refuse();
     }
-    await this.#clearer.clear(offset, length, { zeroBelow: context.zeroBelow, unmap: true });
+    if (this.#bitmaps.records) {
+      await this.#bitmaps.record(offset, length);
+    }
+    await clearer.clear(offset, length, { zeroBelow: context.zeroBelow, unmap: true });
+  }
+
+  async #storeCompressed(compressed: Uint8Array, offset: number): Promise<void> {
+    if (this.#bitmaps.records) {
+      await this.#bitmaps.record(offset, Math.min(this.clusterSize, this.size - offset));
+    }
+    await this.#view.compressor?.store(compressed, offset);
   }
 
   async amend(options: OptionValues): Promise<void> {
-    const { encryption, storage } = this.#parts;
+    const { encryption, storage } = this.#view.parts;
     const values = parseOptions(AMEND_KEY_OPTIONS, options, 'amending a qcow2 image');
     if (encryption === undefined) {
       throw unsupported(
@@ -173,14 +222,14 @@ export class WritableQcow2Image extends Qcow2Image {
   }
 
   flush(): Promise<void> {
-    return this.#parts.flusher.flush();
+    return this.#view.parts.flusher.flush();
   }
 
   override async check(options: CheckOptions): Promise<CheckResult> {
     const { repair = 'none' } = options;
     if (repair !== 'none') {
       throw new LamellaError('UNSUPPORTED', 'an image that is in use cannot be repaired', {
-        location: this.#parts.storage.location,
+        location: this.#view.parts.storage.location,
         hint: 'Close it and open it for a check.',
       });
     }
@@ -188,22 +237,101 @@ export class WritableQcow2Image extends Qcow2Image {
     return super.check(options);
   }
 
+  /** Bitmaps record nothing: what the disk shows stays the same. */
   async makeEmpty(): Promise<void> {
     if (this.size > 0) {
-      await this.#clearer.clear(0, this.size, { zeroBelow: true, unmap: true, forget: true });
+      const whole = { zeroBelow: true, unmap: true, forget: true };
+      await this.#view.clearer.clear(0, this.size, whole);
     }
     await this.flush();
+    const { data, geometry } = this.#view.parts;
+    if (geometry.externalData && this.size > 0) {
+      await data.discard(0, this.size);
+    }
+  }
+
+  async setBacking(backing: Reference | undefined): Promise<void> {
+    const { geometry, storage } = this.#view.parts;
+    if (geometry.rawData && backing !== undefined) {
+      throw unsupported(
+        storage.location,
+        'its data file has to be the whole disk, so the image can have no backing file',
+        'Turn data_file_raw off first.',
+      );
+    }
+    await this.#restructure((_parts, header) =>
+      rewriteHeader(storage, withBacking(header, backing)),
+    );
   }
 
   override async close(): Promise<void> {
     if (this.#closed) {
       return;
     }
-    await this.#parts.flusher.flush();
-    if (this.#parts.flusher.lowered) {
-      await this.#parts.storage.flush();
+    const { flusher, storage } = this.#view.parts;
+    await flusher.flush();
+    const lost = await this.#bitmaps.store().catch(async (error: unknown) => {
+      // The clusters that were set aside for them are given back, if that can be done.
+      await flusher.flush().catch(() => undefined);
+      return { error };
+    });
+    if (flusher.lowered) {
+      await storage.flush();
     }
     this.#closed = true;
     await super.close();
+    if (lost !== undefined) {
+      throw lost.error;
+    }
+  }
+
+  /**
+   * Changes the image as a whole, while no request is under way: `change` finds everything flushed, changes
+   * the storage itself or by way of the parts, and leaves it consistent even if it fails. Whatever it did,
+   * the image goes on with what the storage holds then; header, tables, caches, free space and bitmaps are
+   * read anew. Bitmaps are stored before. Who changes the disk's size or data writes
+   * the header by `RecordingBitmaps.rewriteHeader`.
+   */
+  async #restructure(change: (parts: WriteParts, header: Header) => Promise<void>): Promise<void> {
+    const { parts } = this.#view;
+    if (parts.guard.refuses) {
+      await parts.guard.refuse();
+    }
+    await parts.flusher.flush();
+    await this.#bitmaps.whileStored(async () => {
+      try {
+        await change(parts, await readHeader(parts.storage));
+        await parts.flusher.flush();
+      } finally {
+        const header = await readHeader(parts.storage);
+        const renewed = await writeParts(await readParts({ ...parts.setup, header }));
+        this.adopt(renewed);
+        this.#view = new WriteView(renewed);
+        this.#bitmaps.adopt(renewed);
+      }
+    });
+  }
+}
+
+/** What answers while an image's metadata stays the same. */
+class WriteView {
+  readonly parts: WriteParts;
+  readonly compressor: ClusterCompressor | undefined;
+  readonly placer: Placer;
+  readonly clearer: Clearer | DataFileClearer;
+
+  constructor(parts: WriteParts) {
+    const { writer, data, geometry, encryption, space } = parts;
+    this.parts = parts;
+    // Compressed clusters are never ciphered, and the guest's data would lie in the open.
+    this.compressor = encryption === undefined ? createCompressor(parts) : undefined;
+    this.placer = geometry.extended
+      ? new SubclusterPlacer({ writer, data })
+      : new ClusterPlacer({ writer, data });
+    const clearer = new Clearer(writer, parts.pressure);
+    this.clearer =
+      space instanceof DataFileSpace
+        ? new DataFileClearer({ clearer, data, space, raw: geometry.rawData })
+        : clearer;
   }
 }
