@@ -26,7 +26,7 @@ export interface Check {
 }
 
 /** What a check does. A text says why there was nothing to try. */
-export type CheckBody = () => Promise<string | undefined> | Promise<void>;
+export type CheckBody = () => Promise<string | undefined | void>;
 
 /** Collects the checks of a group. */
 export class CheckGroup {
