@@ -24,7 +24,7 @@ export interface FailureDetails {
   /** What happened, which rule that breaks, and where the rule is written. */
   readonly problem: string;
   /** Where it happened. */
-  readonly stack?: string | undefined;
+  readonly stack: string;
 }
 
 /**
@@ -93,7 +93,7 @@ export async function conformance(
       t.pass(name, skip === undefined ? {} : { skip });
     } catch (error) {
       const { message, stack } = error instanceof Error ? error : new Error(String(error));
-      t.fail(name, { problem: message, stack });
+      t.fail(name, { problem: message, stack: stack ?? message });
     }
   }
 }
