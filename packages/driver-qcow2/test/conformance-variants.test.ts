@@ -9,7 +9,6 @@ const VARIANTS: readonly (readonly [string, OptionValues])[] = [
   ['extended L2', { cluster_size: 16384, extended_l2: true }],
   ['512-byte clusters', { cluster_size: 512 }],
   ['1-bit refcounts', { cluster_size: 4096, refcount_bits: 1 }],
-  ['64-bit refcounts', { cluster_size: 4096, refcount_bits: 64 }],
 ];
 
 for (const [name, options] of VARIANTS) {

@@ -1,5 +1,5 @@
-import { type ConformanceManifest, conformance } from '@lamella/driver-testkit';
 import { QedDriver } from '@lamella/driver-qed';
+import { type ConformanceManifest, conformance } from '@lamella/driver-testkit';
 import t from 'tap';
 
 const ABILITIES: ConformanceManifest['abilities'] = {
