@@ -19,14 +19,23 @@ import { togetherChecks } from './checks/together.js';
 import type { ConformanceManifest, DriverSource } from './subject/manifest.js';
 import { Subject } from './subject/subject.js';
 
-/** What the suite needs of a running test: tap's `t` and the context of `node:test` have it. */
+/** What a failure shows beside its name, in runners that show it. */
+export interface FailureDetails {
+  /** What happened, which rule that breaks, and where the rule is written. */
+  readonly problem: string;
+  /** Where it happened. */
+  readonly stack: string;
+}
+
+/**
+ * What the suite needs of a test that is running: tap's `t` has it. Around another runner it is an object of
+ * three lines.
+ */
 export interface RunningTest {
-  /** Runs a test inside this one. */
-  test(name: string, body: (t: RunningTest) => Promise<void>): unknown;
-  /** Notes that something holds, where the runner counts assertions. */
-  pass?(message: string): unknown;
-  /** Notes why there was nothing to try. */
-  skip?(message: string): unknown;
+  /** Notes that a check holds. `skip` says why there was nothing to try. */
+  pass(name: string, extra: { readonly skip?: string }): unknown;
+  /** Notes that a check does not hold. */
+  fail(name: string, details: FailureDetails): unknown;
 }
 
 const GROUPS = [
@@ -64,10 +73,10 @@ export function conformanceChecks(
 }
 
 /**
- * Runs the conformance suite for one kind of image of a driver as tests inside a test: one for each group
- * of rules, and in it one for each check. A failure is a {@link RuleViolation}, which names the rule.
+ * Runs the conformance suite for one kind of image of a driver, one assertion for each check. A failure names
+ * the rule that was broken and where it is written.
  *
- * @param t - the test of the caller: of tap, or of `node:test`
+ * @param t - the test of the caller
  * @param source - the driver class, or a function that makes a driver
  * @param manifest - how to make images, and what they can do
  * @returns when everything has run
@@ -77,25 +86,14 @@ export async function conformance(
   source: DriverSource,
   manifest: ConformanceManifest,
 ): Promise<void> {
-  const groups = new Map<string, Check[]>();
   for (const check of conformanceChecks(source, manifest)) {
-    groups.set(check.group, [...(groups.get(check.group) ?? []), check]);
-  }
-  for (const [group, checks] of groups) {
-    const name = `${manifest.name ?? 'conformance'}: ${group}`;
-    await t.test(name, async (inner) => {
-      for (const check of checks) {
-        await inner.test(`${check.rule}, ${check.name}`, (each) => runCheck(each, check));
-      }
-    });
-  }
-}
-
-async function runCheck(t: RunningTest, check: Check): Promise<void> {
-  const skipped = await check.run();
-  if (skipped === undefined) {
-    t.pass?.('holds');
-  } else {
-    t.skip?.(skipped);
+    const name = `${check.rule}, ${check.group}: ${check.name}`;
+    try {
+      const skip = await check.run();
+      t.pass(name, skip === undefined ? {} : { skip });
+    } catch (error) {
+      const { message, stack } = error instanceof Error ? error : new Error(String(error));
+      t.fail(name, { problem: message, stack: stack ?? message });
+    }
   }
 }

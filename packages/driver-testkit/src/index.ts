@@ -1,6 +1,11 @@
 export { InterceptedStorage, type StorageCall, WrappedStorage } from '@lamella/core';
 export type { Check } from './checks/check.js';
-export { conformance, conformanceChecks, type RunningTest } from './conformance.js';
+export {
+  conformance,
+  conformanceChecks,
+  type FailureDetails,
+  type RunningTest,
+} from './conformance.js';
 export {
   firstDifference,
   pattern,

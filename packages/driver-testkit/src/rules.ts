@@ -99,7 +99,6 @@ export const RULES = {
     'Allocation.commit',
     'After the commit, map leads to the bytes that were placed.',
   ),
-  'write-7': rule('Image.place', 'An image that was opened for reading takes no writes.'),
   'zero-1': rule(
     'Image.zero',
     'A zeroed range reads as zeroes, and every other byte stays as it was.',

@@ -69,7 +69,9 @@ function addChecks(group: CheckGroup, subject: Subject, { name, get }: NamedSamp
     `nothing is changed: ${name}`,
     needing(subject, 'check', async () => {
       const storage = new BoundedStorage(memoryOf((await get()).image), { mayChange: false });
-      await mustBeSound(subject, storage);
+      const image = await subject.open(storage, { forCheck: true });
+      await image.check?.({});
+      await image.close();
       must(storage.exceeded === undefined, `there was ${storage.exceeded?.message}`);
     }),
   );

@@ -26,7 +26,7 @@ export interface Check {
 }
 
 /** What a check does. A text says why there was nothing to try. */
-export type CheckBody = () => Promise<string | undefined | void>;
+export type CheckBody = () => Promise<unknown>;
 
 /** Collects the checks of a group. */
 export class CheckGroup {
@@ -41,7 +41,10 @@ export class CheckGroup {
   /** Adds a check; whatever its body throws breaks the rule. */
   add(rule: RuleId, name: string, body: CheckBody): void {
     const run = (): Promise<string | undefined> =>
-      under(rule, async () => (await inTime(body())) ?? undefined);
+      under(rule, async () => {
+        const reason = await inTime(body());
+        return typeof reason === 'string' ? reason : undefined;
+      });
     this.checks.push({ group: this.#name, rule, name, run });
   }
 }

@@ -243,7 +243,9 @@ async function attempt(
 
 function addOptions(group: CheckGroup, subject: Subject): void {
   const schema: OptionSchema = subject.driver().createOptions ?? {};
-  for (const [name, field] of Object.entries(schema)) {
+  const untried = subject.manifest.create?.untried ?? [];
+  const tried = Object.entries(schema).filter(([name]) => !untried.includes(name));
+  for (const [name, field] of tried) {
     const choices = field.choices ?? (field.type === 'boolean' ? [true, false] : []);
     for (const choice of choices) {
       group.add('create-2', `${name}=${choice}`, () => tryOption(subject, name, choice));

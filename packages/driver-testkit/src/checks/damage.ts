@@ -26,7 +26,8 @@ const CUTS = 16;
 export function damageChecks(subject: Subject): readonly Check[] {
   const group = new CheckGroup('damage');
   const last = subject.samples.at(-1);
-  if (last !== undefined && subject.manifest.takesAnything !== true) {
+  const { takesAnything, effort = 1 } = subject.manifest;
+  if (last !== undefined && takesAnything !== true && effort >= 1) {
     addHeadBytes(group, subject, last);
   }
   for (const sample of subject.samples) {

@@ -1,13 +1,7 @@
-import {
-  type Allocation,
-  type Image,
-  LamellaError,
-  type Placement,
-  type Storage,
-} from '@lamella/core';
+import type { Allocation, Image, Placement, Storage } from '@lamella/core';
 import { pattern } from '../model/bytes.js';
 import type { NamedSample, Subject } from '../subject/subject.js';
-import { type Check, CheckGroup, must, mustBeTyped, mustEqual, needing } from './check.js';
+import { type Check, CheckGroup, must, mustEqual, needing } from './check.js';
 import { memoryOf, mustBeSound, readAll, reopened } from './disks.js';
 import { describeByte } from './extents.js';
 
@@ -19,7 +13,6 @@ export function placementChecks(subject: Subject): readonly Check[] {
     addAbort(group, subject, start);
     addCommit(group, subject, start);
     addZero(group, subject, start);
-    addReadOnly(group, subject, start);
   }
   return group.checks;
 }
@@ -254,25 +247,6 @@ function addZero(group: CheckGroup, subject: Subject, { name, get }: NamedSample
         }
       }
       await image.close();
-    }),
-  );
-}
-
-function addReadOnly(group: CheckGroup, subject: Subject, { name, get }: NamedSample): void {
-  group.add(
-    'write-7',
-    `no writes when opened for reading: ${name}`,
-    needing(subject, 'write', async () => {
-      const { image: bytes } = await get();
-      const storage = memoryOf(bytes);
-      const image = await subject.open(storage);
-      const disk = subject.diskOf(image, storage, { writable: false });
-      let written: unknown;
-      await disk.write(new Uint8Array(10), 0).catch((error: unknown) => {
-        written = error;
-      });
-      must(mustBeTyped(written, 'a write') instanceof LamellaError, 'a write was taken');
-      await disk.close();
     }),
   );
 }

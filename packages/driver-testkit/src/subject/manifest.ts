@@ -27,6 +27,8 @@ export interface CreationManifest {
   readonly options?: OptionValues | undefined;
   /** Bytes of their disks; by default about twenty clusters, at least 256 KiB. */
   readonly size?: number | undefined;
+  /** Names of create options that are not tried by themselves, such as those that name another file. */
+  readonly untried?: readonly string[] | undefined;
   /** Key of images that are to be encrypted. */
   readonly passphrase?: string | undefined;
 }
@@ -72,7 +74,7 @@ export interface ConformanceManifest {
   readonly seed?: number | undefined;
   /**
    * How many random lives, damages and crashes to try, 1 being the usual number. Below 1, single changes and
-   * faults are tried on the richest image only: for a second kind of images that shares most of its code.
+   * faults are tried on the richest image only, and the header is not damaged byte by byte: for a second kind of images that shares most of its code.
    */
   readonly effort?: number | undefined;
 }
