@@ -1,7 +1,6 @@
 import { type Extent, LamellaError, MemoryStorage, type StorageExtent } from '@lamella/core';
-import { WrappedStorage } from '@lamella/driver-testkit';
+import { CrashStorage, WrappedStorage } from '@lamella/driver-testkit';
 import t from 'tap';
-import { CrashStorage } from './crash-storage.js';
 import {
   bytesOf,
   create,
@@ -266,8 +265,8 @@ t.test(
             // Either a moment between two changes, or any choice of those since the last flush.
             const state =
               chance === 0
-                ? storage.after(durable, () => false)
-                : storage.after(flushed, (index) => index < next && random() < chance);
+                ? storage.afterChanges(durable, () => false)
+                : storage.afterChanges(flushed, (index) => index < next && random() < chance);
             const found = await inspect(state);
             if (found.problems.length > 0 || (found.leaks > 0 && !found.needCheck)) {
               t.fail(
