@@ -27,8 +27,10 @@ import { BlockMaker } from './refcount/block-maker.js';
 import { CompressedPacker } from './refcount/compressed-packer.js';
 import { DropApplier } from './refcount/drop-applier.js';
 import { Drops } from './refcount/drops.js';
+import { Leftovers } from './refcount/leftovers.js';
 import { Refcounts } from './refcount/refcounts.js';
 import { ReservedClusters } from './refcount/reserved-clusters.js';
+import type { SnapshotHost } from './snapshots/image-snapshots.js';
 import { PointerTable, REFCOUNT_TABLE_FORMAT } from './tables/pointer-table.js';
 import { Clearer } from './write/clearer.js';
 import { createCompressor } from './write/compressor.js';
@@ -216,20 +218,27 @@ export class WritableQcow2Image extends Qcow2Image {
     await super.close();
   }
 
+  protected override get snapshotHost(): SnapshotHost {
+    return { ...super.snapshotHost, restructure: (change) => this.#restructure(change) };
+  }
+
   /**
    * Changes the image as a whole, while no request is under way: `change` finds everything flushed, changes
    * the storage itself or by way of the parts, and leaves it consistent even if it fails. Whatever it did,
    * the image goes on with what the storage holds then; header, tables, caches and free space are read
-   * anew.
+   * anew. What `change` leaves behind is freed last.
    */
-  async #restructure(change: (parts: WriteParts, header: Header) => Promise<void>): Promise<void> {
+  async #restructure(
+    change: (parts: WriteParts, header: Header, leftovers: Leftovers) => Promise<void>,
+  ): Promise<void> {
     const { parts } = this.#view;
     if (parts.guard.refuses) {
       await parts.guard.refuse();
     }
     await parts.flusher.flush();
+    const leftovers = new Leftovers();
     try {
-      await change(parts, await readHeader(parts.storage));
+      await change(parts, await readHeader(parts.storage), leftovers);
       await parts.flusher.flush();
     } finally {
       const header = await readHeader(parts.storage);
@@ -237,6 +246,7 @@ export class WritableQcow2Image extends Qcow2Image {
       this.adopt(renewed);
       this.#view = new WriteView(renewed);
     }
+    await leftovers.free(this.#view.parts);
   }
 }
 

@@ -73,6 +73,50 @@ export class Allocator {
     this.#free.add(first, count);
   }
 
+  /**
+   * Sets clusters aside that follow each other, and raises their refcounts from 0 to 1 in memory; while no
+   * other request is under way.
+   *
+   * @param count - how many, at least 1
+   * @throws LamellaError as {@link allocate}
+   */
+  async allocateContiguous(count: number): Promise<AllocatedRun> {
+    const run = await this.allocate(count);
+    if (run.count === count) {
+      return run;
+    }
+    const first = run.offset / this.#geometry.clusterSize;
+    for (let cluster = first; cluster < first + run.count; cluster += 1) {
+      await this.#refcounts.change(cluster, -1);
+    }
+    this.#free.add(first, run.count);
+    return this.#allocateAtEnd(count);
+  }
+
+  async #allocateAtEnd(count: number): Promise<AllocatedRun> {
+    const { clusterSize } = this.#geometry;
+    let first = this.#end ?? (await this.#findEnd());
+    for (let cluster = first; cluster < first + count; cluster += 1) {
+      if (this.#refcounts.sliceOffset(cluster) === 0) {
+        const reserve = (from: number, taken: number) => this.#reserveForBlocks(from, taken);
+        await this.#blocks.make(cluster, reserve, first + count - cluster);
+      }
+      if ((await this.#refcounts.get(cluster)) !== 0) {
+        first = cluster + 1;
+      }
+    }
+    this.#end = Math.max(this.#end ?? 0, first + count);
+    const run = {
+      offset: first * clusterSize,
+      count,
+      fresh: first * clusterSize >= this.#storage.size,
+    };
+    for (let cluster = first; cluster < first + count; cluster += 1) {
+      await this.#refcounts.change(cluster, 1);
+    }
+    return this.#admit(run);
+  }
+
   /** Nothing is given out that metadata takes, whatever the refcounts say. */
   #admit(run: AllocatedRun): Awaitable<AllocatedRun> {
     const admitted = this.#guard.admit(run.offset, run.count * this.#geometry.clusterSize);
@@ -96,7 +140,7 @@ export class Allocator {
       await this.#refcounts.cache.load(slice);
       return;
     }
-    await this.#blocks.make(cluster, (count) => this.#reserveForBlocks(cluster, count));
+    await this.#blocks.make(cluster, (first, count) => this.#reserveForBlocks(first, count));
   }
 
   /** Sets clusters aside for new refcount blocks without raising anything: nothing counts them yet. */

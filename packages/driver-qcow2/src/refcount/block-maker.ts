@@ -19,7 +19,8 @@ export interface BlockMakerParts {
 /** Clusters for a larger refcount table and the refcount blocks that describe it and themselves. */
 interface Growth {
   readonly tableClusters: number;
-  readonly blocks: number;
+  /** Indexes of the refcount table that get blocks, ascending. */
+  readonly missing: readonly number[];
 }
 
 /**
@@ -50,16 +51,22 @@ export class BlockMaker {
    * waits for it and makes none: the caller looks again.
    *
    * @param cluster - a cluster without refcount block
-   * @param reserve - takes clusters from `cluster` on out of circulation
+   * @param reserve - takes clusters from the given one on out of circulation
+   * @param ahead - clusters from `cluster` on, all of them free, that get refcount blocks but stay free; the
+   * blocks go behind them
    * @throws LamellaError `LIMIT_EXCEEDED` when the refcount table would pass 8 MiB, `NO_SPACE`,
    * `IO_ERROR`
    */
-  async make(cluster: number, reserve: (count: number) => void): Promise<void> {
+  async make(
+    cluster: number,
+    reserve: (first: number, count: number) => void,
+    ahead = 0,
+  ): Promise<void> {
     if (this.#busy !== undefined) {
       await this.#busy.catch(() => undefined);
       return;
     }
-    this.#busy = this.#make(cluster, reserve);
+    this.#busy = this.#make(cluster, reserve, ahead);
     try {
       await this.#busy;
     } finally {
@@ -67,47 +74,48 @@ export class BlockMaker {
     }
   }
 
-  async #make(cluster: number, reserve: (count: number) => void): Promise<void> {
-    const fits = this.#refcounts.blockIndex(cluster) < this.#refcounts.table.length;
-    const growth = fits ? { tableClusters: 0, blocks: 1 } : this.#planGrowth(cluster);
-    const count = growth.tableClusters + growth.blocks;
-    reserve(count);
+  async #make(
+    cluster: number,
+    reserve: (first: number, count: number) => void,
+    ahead: number,
+  ): Promise<void> {
+    const growth = this.#plan(cluster, ahead);
+    const first = cluster + ahead;
+    const count = growth.tableClusters + growth.missing.length;
+    reserve(first, count);
     try {
       const { clusterSize } = this.#geometry;
-      await this.#guard.admit(cluster * clusterSize, count * clusterSize);
-      const firstBlock = cluster + growth.tableClusters;
+      await this.#guard.admit(first * clusterSize, count * clusterSize);
       await this.#storage.writeZeroes(
-        firstBlock * this.#geometry.clusterSize,
-        growth.blocks * this.#geometry.clusterSize,
+        (first + growth.tableClusters) * clusterSize,
+        growth.missing.length * clusterSize,
       );
-      this.#enter(cluster, growth);
+      this.#enter(first, growth);
     } finally {
-      this.#reserved.delete(cluster, count);
+      this.#reserved.delete(first, count);
     }
   }
 
-  /** How large the new table must be to cover the clusters it and its blocks take. */
-  #planGrowth(cluster: number): Growth {
+  /** What is needed to count the clusters ahead, the new blocks and the new table, if there is one. */
+  #plan(cluster: number, ahead: number): Growth {
     const perTableCluster = this.#geometry.clusterSize / 8;
+    const { table } = this.#refcounts;
     const firstIndex = this.#refcounts.blockIndex(cluster);
-    let growth: Growth = { tableClusters: 1, blocks: 1 };
-    for (;;) {
-      const lastIndex = this.#refcounts.blockIndex(
-        cluster + growth.tableClusters + growth.blocks - 1,
-      );
+    const missing: number[] = [];
+    let tableClusters = 0;
+    for (let index = firstIndex; ; index += 1) {
+      const last = cluster + ahead + tableClusters + missing.length - 1;
+      const lastIndex = Math.max(firstIndex, this.#refcounts.blockIndex(last));
       const entries = Math.ceil((lastIndex + 1) * 1.5);
-      const next = {
-        tableClusters: Math.ceil(entries / perTableCluster),
-        blocks: lastIndex - firstIndex + 1,
-      };
-      if (next.tableClusters <= growth.tableClusters && next.blocks <= growth.blocks) {
-        this.#assertTableSize(growth.tableClusters);
-        return growth;
+      if (lastIndex >= table.length && tableClusters < Math.ceil(entries / perTableCluster)) {
+        tableClusters = Math.ceil(entries / perTableCluster);
+        this.#assertTableSize(tableClusters);
+        index -= 1;
+      } else if (index > lastIndex) {
+        return { tableClusters, missing };
+      } else if (table.get(index) === 0) {
+        missing.push(index);
       }
-      growth = {
-        tableClusters: Math.max(next.tableClusters, growth.tableClusters),
-        blocks: Math.max(next.blocks, growth.blocks),
-      };
     }
   }
 
@@ -122,22 +130,21 @@ export class BlockMaker {
   }
 
   /** Enters new blocks and, where there is one, the new table; all in memory and at one moment. */
-  #enter(cluster: number, { tableClusters, blocks }: Growth): void {
+  #enter(cluster: number, { tableClusters, missing }: Growth): void {
     const { clusterSize } = this.#geometry;
-    const firstIndex = this.#refcounts.blockIndex(cluster);
     if (tableClusters > 0) {
       const old = this.#refcounts.table;
       const entries = (tableClusters * clusterSize) / 8;
       this.#refcounts.replaceTable(old.movedTo(cluster * clusterSize, entries));
       this.#drops.add(old.offset, old.length * 8, false);
     }
-    for (let i = 0; i < blocks; i += 1) {
+    for (const [i, index] of missing.entries()) {
       const offset = (cluster + tableClusters + i) * clusterSize;
       this.#refcounts.cache.forget(offset, clusterSize);
-      this.#refcounts.table.set(firstIndex + i, offset);
+      this.#refcounts.table.set(index, offset);
     }
     const created = new Set<number>();
-    for (let i = 0; i < tableClusters + blocks; i += 1) {
+    for (let i = 0; i < tableClusters + missing.length; i += 1) {
       const counted = cluster + i;
       const offset = this.#refcounts.sliceOffset(counted);
       const slice = created.has(offset)
