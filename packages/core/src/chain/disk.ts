@@ -2,6 +2,7 @@ import type { CheckOptions, CheckResult, ResizeOptions } from '../driver/index.j
 import { type DiskExtent, Engine, type LayerStack, type MissingBacking } from '../engine/index.js';
 import { LamellaError } from '../errors/index.js';
 import type { WriteZeroesOptions } from '../storage/index.js';
+import { DiskSnapshots } from './disk-snapshots.js';
 import { closeLayers, describeLayer, type Layer, type LayerInfo } from './layer.js';
 import { readableOf, type StreamOptions, writableOf } from './streams.js';
 
@@ -31,6 +32,7 @@ export class Disk implements AsyncDisposable {
   readonly #borrowed: readonly Layer[];
   readonly #missing: MissingBacking | undefined;
   readonly #engine: Engine;
+  readonly #snapshots: DiskSnapshots;
   #closing: Promise<void> | undefined;
 
   /**
@@ -46,6 +48,12 @@ export class Disk implements AsyncDisposable {
     this.#missing = missing;
     const stack: LayerStack = { layers: [layers[0], ...layers.slice(1), ...below], missing };
     this.#engine = new Engine(stack, layers[0].writable);
+    this.#snapshots = new DiskSnapshots({
+      layer: layers[0],
+      writable: layers[0].writable,
+      alone: (action) => this.#engine.alone(action),
+      over: (layer) => new Disk([layer], this.#all.slice(1), missing),
+    });
   }
 
   /** Size of the disk in bytes. */
@@ -71,6 +79,11 @@ export class Disk implements AsyncDisposable {
   /** The layers, top first. */
   get layers(): readonly LayerInfo[] {
     return this.#all.map(describeLayer);
+  }
+
+  /** The snapshots inside the top image. */
+  get snapshots(): DiskSnapshots {
+    return this.#snapshots;
   }
 
   /** The backing file that the last layer names and that was not opened, by reference policy. */
@@ -250,6 +263,7 @@ export class Disk implements AsyncDisposable {
 
   async #close(): Promise<void> {
     await this.#engine.stop();
+    await this.#snapshots.close();
     await closeLayers(this.#layers);
   }
 }

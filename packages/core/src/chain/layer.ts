@@ -29,6 +29,8 @@ export interface Layer {
   readonly writable: boolean;
   /** Whether writes have to be durable, mapping included, when they are done; false by default. */
   readonly writeThrough?: boolean | undefined;
+  /** Whether the storage belongs to another layer, which closes it; false by default. */
+  readonly borrowsStorage?: boolean | undefined;
 }
 
 /** The public view of a layer. */
@@ -50,8 +52,8 @@ export function describeLayer({ format, storage, image, writable }: Layer): Laye
  */
 export async function closeLayers(layers: readonly Layer[]): Promise<void> {
   const failures: unknown[] = [];
-  for (const { image, storage } of layers) {
-    for (const closable of [image, storage]) {
+  for (const { image, storage, borrowsStorage } of layers) {
+    for (const closable of borrowsStorage === true ? [image] : [image, storage]) {
       try {
         await closable.close();
       } catch (error) {

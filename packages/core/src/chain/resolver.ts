@@ -17,6 +17,7 @@ import {
   StorageRegistry,
 } from '../storage/index.js';
 import { assertConsistent, type ChainOptions, DEFAULT_MAX_DEPTH } from './chain-options.js';
+import { openAsOf } from './image-as-of.js';
 import { closeLayers, type Layer } from './layer.js';
 import { missingBacking } from './missing-backing.js';
 import { openUnlocked } from './passphrases.js';
@@ -34,7 +35,7 @@ export interface OpenChain {
 /** How one layer of a chain is opened. */
 export interface LayerOptions
   extends Pick<OpenOptions, 'writable' | 'cacheSize' | 'forCheck'>,
-    Pick<ChainOptions, 'forceShare' | 'cache' | 'passphrase' | 'passphrases'> {
+    Pick<ChainOptions, 'forceShare' | 'cache' | 'passphrase' | 'passphrases' | 'snapshot'> {
   /** The storages that are open already, top first: none of them may be the same file. */
   readonly chain?: readonly Storage[] | undefined;
   /** Opens what the image refers to; called before anything is written to it. */
@@ -94,6 +95,7 @@ export class ChainResolver {
           ...forEveryLayer(options),
           writable: options.writable ?? false,
           passphrase: options.passphrase,
+          snapshot: options.snapshot,
           chain: others,
           follow: (references, storage) =>
             this.#follow(below, references, [...others, storage], options),
@@ -149,7 +151,7 @@ export class ChainResolver {
         followed ??= follow?.(references, storage) ?? Promise.resolve();
         await followed;
       };
-      const image = await openUnlocked(storage, options, (passphrase) =>
+      const present = await openUnlocked(storage, options, (passphrase) =>
         driver.open(storage, {
           writable,
           cacheSize,
@@ -160,6 +162,11 @@ export class ChainResolver {
           beforeWriting: followOnce,
         }),
       );
+      const { snapshot } = options;
+      const image =
+        snapshot === undefined
+          ? present
+          : await openAsOf(present, snapshot, storage.location);
       try {
         await followOnce(image.references);
       } catch (error) {
