@@ -57,7 +57,7 @@ async function live(storage: CrashStorage, seed: number, steps: number): Promise
         if (random() < 0.4) {
           units[unit] = random() < 0.8 ? 1 + ((i * 16 + unit) % 250) : 0;
           await (units[unit] === 0
-            ? disk.discard(unit * UNIT, UNIT)
+            ? disk.writeZeroes(unit * UNIT, UNIT)
             : disk.write(filled(UNIT, units[unit] ?? 0), unit * UNIT));
         }
       }

@@ -1,15 +1,25 @@
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Disk, isLamellaError, type MemoryStorage, type OptionValue } from '@lamella/core';
 import fc from 'fast-check';
 import t from 'tap';
-import { compressingDriver, content, createOptions, newStorage, open } from './support/snapshots.js';
 import { directory, HAVE_QEMU, qemuCheck, qemuImg, saveFile } from './support/qemu.js';
+import {
+  compressingDriver,
+  content,
+  createOptions,
+  newStorage,
+  open,
+} from './support/snapshots.js';
 import { verify } from './support/verify.js';
-import { readFileSync } from 'node:fs';
 
 /** One step; numbers are fractions of what there is to choose from. */
 type Step =
-  | { readonly kind: 'write' | 'zero' | 'keep' | 'discard' | 'compress'; readonly at: number; readonly length: number }
+  | {
+      readonly kind: 'write' | 'zero' | 'keep' | 'discard' | 'compress';
+      readonly at: number;
+      readonly length: number;
+    }
   | { readonly kind: 'create' | 'reopen' | 'flush' }
   | { readonly kind: 'apply' | 'delete' | 'read'; readonly which: number };
 
@@ -24,7 +34,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       length: fraction,
     }),
   },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constantFrom('create', 'create', 'reopen', 'flush') }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ kind: fc.constantFrom('create', 'create', 'reopen', 'flush') }),
+  },
   {
     weight: 3,
     arbitrary: fc.record({ kind: fc.constantFrom('apply', 'delete', 'read'), which: fraction }),

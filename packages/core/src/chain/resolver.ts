@@ -164,9 +164,7 @@ export class ChainResolver {
       );
       const { snapshot } = options;
       const image =
-        snapshot === undefined
-          ? present
-          : await openAsOf(present, snapshot, storage.location);
+        snapshot === undefined ? present : await openAsOf(present, snapshot, storage.location);
       try {
         await followOnce(image.references);
       } catch (error) {

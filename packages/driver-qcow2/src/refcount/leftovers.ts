@@ -28,7 +28,7 @@ export class Leftovers {
    */
   drop(offset: number, length: number): void {
     if (length > 0) {
-      this.#drops.push({ offset, length, giveBack: true });
+      this.#drops.push({ offset, length, giveBack: false });
     }
   }
 

@@ -1,10 +1,10 @@
-import { EXTENSION, findExtension } from '../header/extensions.js';
 import { unsupported } from '../errors.js';
+import { EXTENSION, findExtension } from '../header/extensions.js';
 import { AUTOCLEAR, hasFeature } from '../header/features.js';
 import type { Header } from '../header/header.js';
 import type { Leftovers } from '../refcount/leftovers.js';
-import { RunWriter } from '../tables/run-writer.js';
 import type { PointerTable } from '../tables/pointer-table.js';
+import { RunWriter } from '../tables/run-writer.js';
 import type { ChangeParts } from './change-parts.js';
 import { CopiedFlags } from './copied-flags.js';
 import { switchState } from './new-state.js';

@@ -61,10 +61,7 @@ export class CopiedFlags {
   }
 
   /** Sets every flag as it should be. */
-  async update(
-    table: WholeTable,
-    alone: (cluster: number) => Awaitable<boolean>,
-  ): Promise<void> {
+  async update(table: WholeTable, alone: (cluster: number) => Awaitable<boolean>): Promise<void> {
     for (let index = 0; index < this.#count; index += 1) {
       const cluster = this.#cluster(table, index);
       if (cluster !== undefined) {

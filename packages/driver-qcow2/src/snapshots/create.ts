@@ -50,7 +50,12 @@ export async function createSnapshot(
     },
   ]);
   await references.plan();
-  const place: Places & { snapshot: number } = { active: 0, snapshot: 0, table: 0, copies: NOWHERE };
+  const place: Places & { snapshot: number } = {
+    active: 0,
+    snapshot: 0,
+    table: 0,
+    copies: NOWHERE,
+  };
   await switchState(
     parts,
     {

@@ -1,4 +1,4 @@
-import { alignUp, type Awaitable, viewOf } from '@lamella/core';
+import { type Awaitable, alignUp, viewOf } from '@lamella/core';
 
 /** Fixed bytes of an entry of the snapshot table (specification: "Snapshots"). */
 export const FIXED_LENGTH = 40;
@@ -52,10 +52,7 @@ export class EntryReader {
    * @param read - fills a buffer from a byte offset of the file on; with zeroes behind its end
    * @param start - byte offset of the first entry
    */
-  constructor(
-    read: (buffer: Uint8Array, offset: number) => Awaitable<void>,
-    start: number,
-  ) {
+  constructor(read: (buffer: Uint8Array, offset: number) => Awaitable<void>, start: number) {
     this.#read = read;
     this.#at = start;
   }

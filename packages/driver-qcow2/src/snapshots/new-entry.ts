@@ -31,7 +31,11 @@ export interface SnapshotLabel {
  */
 export function labelOf(options: CreateSnapshotOptions, location: string): SnapshotLabel {
   const name = new TextEncoder().encode(options.name);
-  if (name.length > MAX_NAME || new TextDecoder().decode(name) !== options.name || name.includes(0)) {
+  if (
+    name.length > MAX_NAME ||
+    new TextDecoder().decode(name) !== options.name ||
+    name.includes(0)
+  ) {
     throw new LamellaError('INVALID_ARGUMENT', 'a snapshot cannot have this name', {
       location,
       hint: `Use at most ${MAX_NAME} bytes of UTF-8 without zero bytes.`,

@@ -110,14 +110,14 @@ export class ReferenceChange {
     for (const { l1, length, by, countsTable } of this.#sources) {
       for await (const tables of this.#walk.batches(l1, length)) {
         for (const table of tables) {
-          const note = (cluster: number) => {
-            if (cluster >= limit) {
-              throw corrupt(storage.location, table.offset, `no refcount for cluster ${cluster}`);
+          const note = (run: number, count: number) => {
+            if (run + count > limit) {
+              throw corrupt(storage.location, table.offset, `no refcount for cluster ${run}`);
             }
-            deltas.add(cluster, by);
+            deltas.add(run, count, by);
           };
           if (countsTable === undefined || countsTable(table)) {
-            note(table.offset / geometry.clusterSize);
+            note(table.offset / geometry.clusterSize, 1);
           }
           this.#walk.references(table, note);
         }
@@ -165,20 +165,23 @@ export class ReferenceChange {
   #apply(block: Block, deltas: ReferenceDeltas, freed: (cluster: number) => void): boolean {
     const { width } = this.#parts.refcounts;
     const perBlock = this.#parts.geometry.refcountBlockEntries;
+    const first = block.index * perBlock;
     let changed = false;
-    for (let entry = 0; entry < perBlock; entry += 1) {
-      const cluster = block.index * perBlock + entry;
-      const delta = deltas.get(cluster);
-      if (delta !== 0) {
-        const old = width.get(block.view, entry);
-        const value = old + delta;
-        this.#assertPossible(cluster, old, value);
-        width.set(block.view, entry, value);
-        changed = true;
-        if (value === 0) {
-          freed(cluster);
+    for (let at = 0; at < perBlock; ) {
+      const part = deltas.part(first + at, perBlock - at);
+      for (let i = 0; part.deltas !== undefined && i < part.length; i += 1) {
+        const delta = part.deltas[i] ?? 0;
+        if (delta !== 0) {
+          const old = width.get(block.view, at + i);
+          this.#assertPossible(first + at + i, old, old + delta);
+          width.set(block.view, at + i, old + delta);
+          changed = true;
+          if (old + delta === 0) {
+            freed(first + at + i);
+          }
         }
       }
+      at += part.length;
     }
     return changed;
   }

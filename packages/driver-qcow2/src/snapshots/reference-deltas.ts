@@ -17,35 +17,65 @@ export class ReferenceDeltas {
   beyond = Number.POSITIVE_INFINITY;
   readonly #pages: (Int32Array | undefined)[] = [];
 
+  /** @param first - a multiple of 65536 */
   constructor(first: number, count: number) {
     this.first = first;
     this.end = first + count;
   }
 
   /**
-   * Notes a change; one outside the window is for another pass.
+   * Notes a change of a run of clusters; what is outside the window is for another pass.
    *
    * @throws LamellaError `LIMIT_EXCEEDED`
    */
-  add(cluster: number, by: number): void {
-    if (cluster < this.first || cluster >= this.end) {
-      if (cluster >= this.end && cluster < this.beyond) {
-        this.beyond = cluster;
-      }
-      return;
+  add(first: number, count: number, by: number): void {
+    const end = first + count;
+    if (count > 0 && end > this.end) {
+      this.beyond = Math.min(this.beyond, Math.max(first, this.end));
     }
+    const stop = Math.min(end, this.end);
+    for (let cluster = Math.max(first, this.first); cluster < stop; ) {
+      const pageEnd = cluster - (cluster % PAGE) + PAGE;
+      const part = Math.min(stop, pageEnd) - cluster;
+      this.#addInPage(this.#page(cluster), cluster % PAGE, part, by);
+      cluster += part;
+    }
+  }
+
+  #page(cluster: number): Int32Array {
     const index = Math.floor((cluster - this.first) / PAGE);
     let page = this.#pages[index];
     if (page === undefined) {
       page = new Int32Array(PAGE);
       this.#pages[index] = page;
     }
-    const at = (cluster - this.first) % PAGE;
-    const delta = (page[at] ?? 0) + by;
-    if (Math.abs(delta) > MAX) {
-      throw new LamellaError('LIMIT_EXCEEDED', 'a cluster has more than 2^31 references');
+    return page;
+  }
+
+  #addInPage(page: Int32Array, from: number, count: number, by: number): void {
+    for (let at = from; at < from + count; at += 1) {
+      const delta = (page[at] ?? 0) + by;
+      if (delta > MAX || delta < -MAX) {
+        throw new LamellaError('LIMIT_EXCEEDED', 'a cluster has more than 2^31 references');
+      }
+      page[at] = delta;
     }
-    page[at] = delta;
+  }
+
+  /**
+   * The changes of clusters of the window from `cluster` on.
+   *
+   * @param count - how many are wanted
+   * @returns at most as many; undefined instead of zeroes to the end of the page
+   */
+  part(
+    cluster: number,
+    count: number,
+  ): { readonly length: number; readonly deltas: Int32Array | undefined } {
+    const from = (cluster - this.first) % PAGE;
+    const length = Math.min(count, PAGE - from);
+    const page = this.#pages[Math.floor((cluster - this.first) / PAGE)];
+    return { length, deltas: page?.subarray(from, from + length) };
   }
 
   /** The change of a cluster of the window. */

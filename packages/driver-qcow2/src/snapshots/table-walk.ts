@@ -127,34 +127,37 @@ export class TableWalk {
   }
 
   /**
-   * Calls for every host cluster that a table refers to, once for each reference.
+   * Calls for the host clusters that a table refers to, in runs: once for each reference.
    *
    * @throws LamellaError `CORRUPT` for an invalid entry, and what `visit` throws
    */
-  references(table: WholeTable, visit: (cluster: number) => void): void {
+  references(table: WholeTable, visit: (first: number, count: number) => void): void {
     const { entries, geometry } = this.#parts;
     const { clusterSize, l2EntrySize } = geometry;
     const clusterBits = Math.log2(clusterSize);
+    let first = 0;
+    let count = 0;
     for (let index = 0; index < clusterSize / l2EntrySize; index += 1) {
-      const high = entries.high(table, index);
-      const low = entries.low(table, index);
-      switch (entries.kind(table, index)) {
-        case KIND.data:
-        case KIND.preallocated:
-          visit(hostOffset(high, low) / clusterSize);
-          break;
-        case KIND.compressed: {
-          const { offset, length } = compressedRange(high, low, clusterBits);
-          const last = Math.floor((offset + length - 1) / clusterSize);
-          for (let cluster = Math.floor(offset / clusterSize); cluster <= last; cluster += 1) {
-            visit(cluster);
-          }
-          break;
+      const kind = entries.kind(table, index);
+      if (kind === KIND.data || kind === KIND.preallocated) {
+        const high = entries.high(table, index);
+        const cluster = hostOffset(high, entries.low(table, index)) / clusterSize;
+        if (cluster === first + count) {
+          count += 1;
+          continue;
         }
-        case KIND.invalid:
-          throw entries.invalid(table, index);
-        default:
+        visit(first, count);
+        first = cluster;
+        count = 1;
+      } else if (kind === KIND.compressed) {
+        const high = entries.high(table, index);
+        const { offset, length } = compressedRange(high, entries.low(table, index), clusterBits);
+        const start = Math.floor(offset / clusterSize);
+        visit(start, Math.floor((offset + length - 1) / clusterSize) - start + 1);
+      } else if (kind === KIND.invalid) {
+        throw entries.invalid(table, index);
       }
     }
+    visit(first, count);
   }
 }

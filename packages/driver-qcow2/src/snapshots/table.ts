@@ -94,9 +94,7 @@ function interpret(entry: StoredEntry, header: Header, location: string, at: num
   const seconds = view.getUint32(ENTRY_FIELD.dateSeconds);
   const nanoseconds = view.getUint32(ENTRY_FIELD.dateNanoseconds);
   const icount =
-    extra.length >= EXTRA_FIELD.icount + 8
-      ? extraView.getBigUint64(EXTRA_FIELD.icount)
-      : NO_ICOUNT;
+    extra.length >= EXTRA_FIELD.icount + 8 ? extraView.getBigUint64(EXTRA_FIELD.icount) : NO_ICOUNT;
   const decoder = new TextDecoder();
   return {
     info: {

@@ -31,7 +31,5 @@ export async function open(
     writable: write,
   });
   const top = await layer(storage, writable);
-  return new Disk(
-    options.below === undefined ? [top] : [top, await layer(options.below, false)],
-  );
+  return new Disk(options.below === undefined ? [top] : [top, await layer(options.below, false)]);
 }
