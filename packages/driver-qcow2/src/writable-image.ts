@@ -4,6 +4,7 @@ import {
   type CheckResult,
   type ClearContext,
   type ClusterCompressor,
+  type Extent,
   isPromise,
   LamellaError,
   type OptionValues,
@@ -112,6 +113,8 @@ async function readRefcounts(parts: ReadParts): Promise<Refcounts> {
 export class WritableQcow2Image extends Qcow2Image {
   #view: WriteView;
   #closed = false;
+  /** Why the image can't be used any more: it was changed as a whole and could not be read anew. */
+  #lost: LamellaError | undefined;
 
   constructor(parts: WriteParts) {
     super(parts);
@@ -122,7 +125,13 @@ export class WritableQcow2Image extends Qcow2Image {
     return this.#view.compressor;
   }
 
+  override map(offset: number, length: number): Awaitable<Extent> {
+    this.#assertNotLost();
+    return super.map(offset, length);
+  }
+
   place(offset: number, length: number): Awaitable<Placement> {
+    this.#assertNotLost();
     const { parts, placer } = this.#view;
     const { guard, pressure, encryption } = parts;
     if (guard.refuses) {
@@ -150,11 +159,13 @@ export class WritableQcow2Image extends Qcow2Image {
   }
 
   zero(offset: number, length: number, context: ZeroContext): Awaitable<number> {
+    this.#assertNotLost();
     const { parts, clearer } = this.#view;
     return parts.guard.refuses ? parts.guard.refuse() : clearer.clear(offset, length, context);
   }
 
   async discard(offset: number, length: number, context: ClearContext): Promise<void> {
+    this.#assertNotLost();
     const { parts, clearer } = this.#view;
     if (parts.guard.refuses) {
       await parts.guard.refuse();
@@ -175,8 +186,9 @@ export class WritableQcow2Image extends Qcow2Image {
     await encryption.amend(values, storage);
   }
 
-  flush(): Promise<void> {
-    return this.#view.parts.flusher.flush();
+  async flush(): Promise<void> {
+    this.#assertNotLost();
+    await this.#view.parts.flusher.flush();
   }
 
   override async check(options: CheckOptions): Promise<CheckResult> {
@@ -210,9 +222,12 @@ export class WritableQcow2Image extends Qcow2Image {
       return;
     }
     const { flusher, storage } = this.#view.parts;
-    await flusher.flush();
-    if (flusher.lowered) {
-      await storage.flush();
+    // Whatever an image that was lost has in memory belongs to a state that is gone.
+    if (this.#lost === undefined) {
+      await flusher.flush();
+      if (flusher.lowered) {
+        await storage.flush();
+      }
     }
     this.#closed = true;
     await super.close();
@@ -231,6 +246,7 @@ export class WritableQcow2Image extends Qcow2Image {
   async #restructure(
     change: (parts: WriteParts, header: Header, leftovers: Leftovers) => Promise<void>,
   ): Promise<void> {
+    this.#assertNotLost();
     const { parts } = this.#view;
     if (parts.guard.refuses) {
       await parts.guard.refuse();
@@ -241,12 +257,32 @@ export class WritableQcow2Image extends Qcow2Image {
       await change(parts, await readHeader(parts.storage), leftovers);
       await parts.flusher.flush();
     } finally {
-      const header = await readHeader(parts.storage);
-      const renewed = await writeParts(await readParts({ ...parts.setup, header }));
-      this.adopt(renewed);
-      this.#view = new WriteView(renewed);
+      await this.#renew(parts);
     }
     await leftovers.free(this.#view.parts);
+  }
+
+  /** Reads everything anew. An image that can't be is not used on: its metadata in memory may be obsolete. */
+  async #renew({ storage, setup }: WriteParts): Promise<void> {
+    try {
+      const header = await readHeader(storage);
+      const renewed = await writeParts(await readParts({ ...setup, header }));
+      this.adopt(renewed);
+      this.#view = new WriteView(renewed);
+    } catch (cause) {
+      this.#lost = new LamellaError('IO_ERROR', 'the image could not be read after a change', {
+        location: storage.location,
+        hint: 'Close it and open it again.',
+        cause,
+      });
+      throw this.#lost;
+    }
+  }
+
+  #assertNotLost(): void {
+    if (this.#lost !== undefined) {
+      throw this.#lost;
+    }
   }
 }
 

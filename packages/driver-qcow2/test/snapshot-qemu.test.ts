@@ -74,7 +74,7 @@ const CASES: readonly Record<string, OptionValue>[] = [
   { cluster_size: 512 },
   { cluster_size: '2M' },
   { extended_l2: true },
-  { cluster_size: '4k', refcount_bits: 4 },
+  { cluster_size: '4k', refcount_bits: 8 },
   { cluster_size: '4k', refcount_bits: 64 },
 ];
 
@@ -130,7 +130,7 @@ for (const options of CASES) {
       path,
       '8M',
     );
-    qemuIo(path, 'write -P 1 100k 3000k', 'write -c -P 2 4M 2M');
+    qemuIo(path, 'write -P 1 100k 3000k', 'write -c -P 2 4M 256k');
     qemuImg('snapshot', '-c', 'one', path);
     const one = qemuReads(path);
     qemuIo(path, 'write -P 3 4090k 50k', 'write -z 512k 1M', 'discard 2M 200k');

@@ -65,13 +65,18 @@ export class EntryReader {
   /** Reads the next entry: at most 130 KiB and what it says of extra data is passed over. */
   async next(): Promise<StoredEntry> {
     const at = this.#at;
-    const fixed = await this.#bytes(at, FIXED_LENGTH);
+    const fixed = this.#at(at, FIXED_LENGTH) ?? (await this.#fill(at, FIXED_LENGTH));
     const view = viewOf(fixed);
     const extraLength = view.getUint32(ENTRY_FIELD.extraLength);
     const idLength = view.getUint16(ENTRY_FIELD.idLength);
     const nameLength = view.getUint16(ENTRY_FIELD.nameLength);
-    const extra = await this.#bytes(at + FIXED_LENGTH, Math.min(extraLength, MAX_EXTRA));
-    const names = await this.#bytes(at + FIXED_LENGTH + extraLength, idLength + nameLength);
+    const extraAt = at + FIXED_LENGTH;
+    const kept = Math.min(extraLength, MAX_EXTRA);
+    const extra = this.#at(extraAt, kept) ?? (await this.#fill(extraAt, kept));
+    const namesAt = extraAt + extraLength;
+    const names =
+      this.#at(namesAt, idLength + nameLength) ??
+      (await this.#fill(namesAt, idLength + nameLength));
     const length = FIXED_LENGTH + extraLength + names.length;
     this.#at = at + alignUp(length, 8);
     return {
@@ -84,14 +89,19 @@ export class EntryReader {
     };
   }
 
-  async #bytes(at: number, length: number): Promise<Uint8Array> {
+  /** Bytes that were read already. */
+  #at(at: number, length: number): Uint8Array | undefined {
     const from = at - this.#bufferAt;
-    if (from < 0 || from + length > this.#buffer.length) {
-      this.#buffer = new Uint8Array(Math.max(CHUNK, length));
-      this.#bufferAt = at;
-      await this.#read(this.#buffer, at);
-    }
-    return this.#buffer.slice(at - this.#bufferAt, at - this.#bufferAt + length);
+    return from >= 0 && from + length <= this.#buffer.length
+      ? this.#buffer.slice(from, from + length)
+      : undefined;
+  }
+
+  async #fill(at: number, length: number): Promise<Uint8Array> {
+    this.#buffer = new Uint8Array(Math.max(CHUNK, length));
+    this.#bufferAt = at;
+    await this.#read(this.#buffer, at);
+    return this.#buffer.slice(0, length);
   }
 }
 

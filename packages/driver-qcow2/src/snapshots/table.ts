@@ -11,6 +11,8 @@ import {
   serialiseEntry,
 } from './entry.js';
 
+const DECODER = new TextDecoder();
+
 /** ICOUNT of a snapshot for which it was not recorded. */
 const NO_ICOUNT = 0xffff_ffff_ffff_ffffn;
 
@@ -95,11 +97,10 @@ function interpret(entry: StoredEntry, header: Header, location: string, at: num
   const nanoseconds = view.getUint32(ENTRY_FIELD.dateNanoseconds);
   const icount =
     extra.length >= EXTRA_FIELD.icount + 8 ? extraView.getBigUint64(EXTRA_FIELD.icount) : NO_ICOUNT;
-  const decoder = new TextDecoder();
   return {
     info: {
-      id: decoder.decode(entry.id),
-      name: decoder.decode(entry.name),
+      id: DECODER.decode(entry.id),
+      name: DECODER.decode(entry.name),
       vmStateSize:
         extra.length >= EXTRA_FIELD.vmStateSize + 8
           ? number(extraView, EXTRA_FIELD.vmStateSize, 'the VM state size of the snapshot')
