@@ -130,7 +130,8 @@ for (const options of CASES) {
       path,
       '8M',
     );
-    qemuIo(path, 'write -P 1 100k 3000k', 'write -c -P 2 4M 256k');
+    const packed = options.cluster_size === '2M' ? '2M' : '256k';
+    qemuIo(path, 'write -P 1 100k 3000k', `write -c -P 2 4M ${packed}`);
     qemuImg('snapshot', '-c', 'one', path);
     const one = qemuReads(path);
     qemuIo(path, 'write -P 3 4090k 50k', 'write -z 512k 1M', 'discard 2M 200k');

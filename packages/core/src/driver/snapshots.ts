@@ -25,9 +25,15 @@ export interface SnapshotInfo {
  * Which snapshot is meant. A string is an identifier or, if no snapshot has that, a name. An object names
  * both or one of them, and nothing else is tried.
  */
-export type SnapshotKey =
-  | string
-  | { readonly id?: string | undefined; readonly name?: string | undefined };
+export type SnapshotKey = string | SnapshotName;
+
+/** A snapshot's identifier, its name, or both. */
+export interface SnapshotName {
+  /** Identifier. */
+  readonly id?: string | undefined;
+  /** Name. */
+  readonly name?: string | undefined;
+}
 
 /** What a new snapshot is to be called. */
 export interface CreateSnapshotOptions {

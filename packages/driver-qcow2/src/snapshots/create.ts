@@ -1,11 +1,10 @@
-import type { CreateSnapshotOptions } from '@lamella/core';
 import { unsupported } from '../errors.js';
 import { hasFeature, INCOMPATIBLE } from '../header/features.js';
 import type { Header } from '../header/header.js';
 import type { Leftovers } from '../refcount/leftovers.js';
 import type { ChangeParts } from './change-parts.js';
 import { CopiedFlags } from './copied-flags.js';
-import { assertRoom, labelOf, newEntry, nextId } from './new-entry.js';
+import { newEntry, nextId, type SnapshotLabel } from './new-entry.js';
 import { switchState } from './new-state.js';
 import { ReferenceChange } from './reference-change.js';
 import type { SnapshotTable } from './table.js';
@@ -16,24 +15,22 @@ import { copyTables, NOWHERE, type Places, shareAll, TableMarks } from './table-
  * Tables with COPIED flags are replaced by copies without them. What lies behind the disk's end - the VM
  * state of a snapshot that was applied - is not part of it.
  *
- * @throws LamellaError `INVALID_ARGUMENT`, `LIMIT_EXCEEDED`, `UNSUPPORTED`, `NO_SPACE`, `CORRUPT`, `IO_ERROR`
+ * @throws LamellaError `LIMIT_EXCEEDED`, `UNSUPPORTED`, `NO_SPACE`, `CORRUPT`, `IO_ERROR`
  */
 export async function createSnapshot(
   parts: ChangeParts,
   header: Header,
   table: SnapshotTable,
-  options: CreateSnapshotOptions,
+  label: SnapshotLabel,
   leftovers: Leftovers,
 ): Promise<void> {
   const { storage, geometry, l1, entries } = parts;
   assertNoDataFile(header, storage.location);
-  const label = labelOf(options, storage.location);
   const id = nextId(table.snapshots);
   const length = Math.ceil(header.size / geometry.l2Span);
   const entry = (l1Offset: number) =>
     newEntry(id, label, { l1Offset, l1Size: length, diskSize: header.size });
   const added = entry(0).length;
-  assertRoom(table, added, storage.location);
   const flags = new CopiedFlags(entries, geometry);
   const marks = new TableMarks(l1.length);
   const references = new ReferenceChange(parts, [

@@ -65,17 +65,17 @@ export class EntryReader {
   /** Reads the next entry: at most 130 KiB and what it says of extra data is passed over. */
   async next(): Promise<StoredEntry> {
     const at = this.#at;
-    const fixed = this.#at(at, FIXED_LENGTH) ?? (await this.#fill(at, FIXED_LENGTH));
+    const fixed = this.#known(at, FIXED_LENGTH) ?? (await this.#fill(at, FIXED_LENGTH));
     const view = viewOf(fixed);
     const extraLength = view.getUint32(ENTRY_FIELD.extraLength);
     const idLength = view.getUint16(ENTRY_FIELD.idLength);
     const nameLength = view.getUint16(ENTRY_FIELD.nameLength);
     const extraAt = at + FIXED_LENGTH;
     const kept = Math.min(extraLength, MAX_EXTRA);
-    const extra = this.#at(extraAt, kept) ?? (await this.#fill(extraAt, kept));
+    const extra = this.#known(extraAt, kept) ?? (await this.#fill(extraAt, kept));
     const namesAt = extraAt + extraLength;
     const names =
-      this.#at(namesAt, idLength + nameLength) ??
+      this.#known(namesAt, idLength + nameLength) ??
       (await this.#fill(namesAt, idLength + nameLength));
     const length = FIXED_LENGTH + extraLength + names.length;
     this.#at = at + alignUp(length, 8);
@@ -90,7 +90,7 @@ export class EntryReader {
   }
 
   /** Bytes that were read already. */
-  #at(at: number, length: number): Uint8Array | undefined {
+  #known(at: number, length: number): Uint8Array | undefined {
     const from = at - this.#bufferAt;
     return from >= 0 && from + length <= this.#buffer.length
       ? this.#buffer.slice(from, from + length)

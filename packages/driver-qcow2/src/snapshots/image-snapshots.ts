@@ -15,6 +15,7 @@ import type { ChangeParts } from './change-parts.js';
 import { createSnapshot } from './create.js';
 import { deleteSnapshot } from './delete.js';
 import type { KnownSnapshots } from './known-snapshots.js';
+import { assertRoom, labelOf } from './new-entry.js';
 import type { Snapshot } from './table.js';
 
 /** An image as its snapshots see it. */
@@ -51,9 +52,12 @@ export class ImageSnapshots implements SnapshotStore {
 
   async create(options: CreateSnapshotOptions): Promise<SnapshotInfo> {
     const restructure = this.#changing();
-    const { table } = this.#host.known;
+    const { known, storage } = this.#host;
+    const { table } = known;
+    const label = labelOf(options, storage.location);
+    assertRoom(table, label, storage.location);
     await restructure((parts, header, leftovers) =>
-      createSnapshot(parts, header, table, options, leftovers),
+      createSnapshot(parts, header, table, label, leftovers),
     );
     const created = this.list().at(-1);
     if (created === undefined) {

@@ -88,10 +88,11 @@ export function nextId(snapshots: readonly Snapshot[]): string {
 /**
  * Refuses one snapshot too many.
  *
- * @param added - bytes of its entry
  * @throws LamellaError `LIMIT_EXCEEDED`
  */
-export function assertRoom(table: SnapshotTable, added: number, location: string): void {
+export function assertRoom(table: SnapshotTable, label: SnapshotLabel, location: string): void {
+  const place = { l1Offset: 0, l1Size: 0, diskSize: 0 };
+  const added = newEntry(nextId(table.snapshots), label, place).length;
   if (table.snapshots.length >= MAX_SNAPSHOTS || table.length + added > MAX_TABLE) {
     throw new LamellaError('LIMIT_EXCEEDED', 'the image can hold no more snapshots', {
       location,
