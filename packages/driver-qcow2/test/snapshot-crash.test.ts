@@ -51,7 +51,8 @@ async function live(storage: CrashStorage, seed: number, steps: number): Promise
     const id = ids[Math.floor(random() * ids.length)];
     const choice = i === steps ? 1 : random();
     const snapshots = new Map(state.snapshots);
-    if (choice < 0.45 || (id === undefined && choice < 0.6)) {
+    const writes = choice < 0.45 || (id === undefined && choice < 0.6);
+    if (writes) {
       const units = [...state.disk];
       for (let unit = 0; unit < UNITS; unit += 1) {
         if (random() < 0.4) {
@@ -74,7 +75,7 @@ async function live(storage: CrashStorage, seed: number, steps: number): Promise
       snapshots.delete(id);
       state = { disk: state.disk, snapshots };
     }
-    stages.push({ state, moment: storage.moment, atomic: choice >= 0.45 });
+    stages.push({ state, moment: storage.moment, atomic: !writes });
   }
   await disk.close();
   return stages;
@@ -105,9 +106,13 @@ async function wrong(
       return `snapshot ${id} differs`;
     }
   }
+  const bytes = await content(disk);
   const fits = after.atomic
     ? [before, after].some((stage) => stage.state.disk.join() === units.join())
-    : units.every((unit, i) => unit === before.state.disk[i] || unit === after.state.disk[i]);
+    : bytes.every((byte, at) => {
+        const unit = Math.floor(at / UNIT);
+        return byte === before.state.disk[unit] || byte === after.state.disk[unit];
+      });
   return fits ? undefined : `disk ${units}`;
 }
 
