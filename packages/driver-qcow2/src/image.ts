@@ -1,5 +1,6 @@
 import {
   type Awaitable,
+  type BitmapStore,
   type CheckOptions,
   type CheckResult,
   type CompressionCodec,
@@ -12,11 +13,14 @@ import {
   type Storage,
   TableCache,
 } from '@lamella/core';
+import { type LoadedBitmaps, loadBitmaps } from './bitmaps/loaded.js';
+import { StoredBitmaps } from './bitmaps/stored-bitmaps.js';
 import { checkStorage } from './check/check.js';
 import { CompressedClusters } from './compression/compressed-clusters.js';
+import { dataFileOptions, referencesOf } from './data-file/description.js';
 import type { ImageEncryption } from './encryption/image-encryption.js';
 import { Geometry } from './geometry.js';
-import { COMPATIBLE, hasFeature } from './header/features.js';
+import { AUTOCLEAR, COMPATIBLE, hasFeature, withFeature } from './header/features.js';
 import type { Header } from './header/header.js';
 import { L2Entries } from './mapping/l2-entries.js';
 import { Mapper } from './mapping/mapper.js';
@@ -38,11 +42,15 @@ export interface ImageSetup {
   readonly cacheSize?: number | undefined;
   readonly codecs: readonly CompressionCodec[];
   readonly encryption?: ImageEncryption | undefined;
+  /** Where guest clusters are, if not in `storage`. */
+  readonly dataFile?: Storage | undefined;
 }
 
 /** The parts of an open image that reading needs; writing adds its own. */
 export interface ReadParts {
   readonly storage: Storage;
+  /** Where guest clusters are: the same storage, or the external data file. */
+  readonly data: Storage;
   readonly header: Header;
   readonly geometry: Geometry;
   readonly l1: PointerTable;
@@ -51,6 +59,7 @@ export interface ReadParts {
   readonly compressed: CompressedClusters;
   readonly encryption: ImageEncryption | undefined;
   readonly snapshots: KnownSnapshots;
+  readonly bitmaps: LoadedBitmaps;
   /** Most bytes for cached refcount blocks. */
   readonly refcountCacheSize: number;
   /** What the parts were made of, to make them again. */
@@ -58,7 +67,7 @@ export interface ReadParts {
 }
 
 /**
- * Reads the L1 table and the snapshot table and makes the parts that reading needs.
+ * Reads the L1 table, the snapshot table and the bitmap directory and makes the parts that reading needs.
  *
  * @throws LamellaError `IO_ERROR`
  */
@@ -69,6 +78,7 @@ export async function readParts(setup: ImageSetup): Promise<ReadParts> {
   const atLeast = MIN_CACHED_SLICES * geometry.sliceSize;
   return {
     storage,
+    data: setup.dataFile ?? storage,
     header,
     geometry,
     l1: await PointerTable.read(storage, L1_FORMAT, {
@@ -89,6 +99,7 @@ export async function readParts(setup: ImageSetup): Promise<ReadParts> {
     }),
     encryption: setup.encryption,
     snapshots: await KnownSnapshots.read(storage, header),
+    bitmaps: await loadBitmaps(storage, header),
     refcountCacheSize: Math.max(atLeast, cacheSize * (1 - L2_SHARE)),
     setup,
   };
@@ -109,7 +120,7 @@ export class Qcow2Image implements Image {
   }
 
   get references(): References {
-    return { backing: this.#view.parts.header.backing };
+    return referencesOf(this.#view.parts.header);
   }
 
   get snapshots(): SnapshotStore | undefined {
@@ -125,8 +136,13 @@ export class Qcow2Image implements Image {
       lazy_refcounts: hasFeature(header.compatible, COMPATIBLE.lazyRefcounts),
       extended_l2: geometry.extended,
       compression_type: header.compressionType,
+      ...dataFileOptions(header, geometry),
       ...encryption?.options,
     };
+  }
+
+  get bitmaps(): BitmapStore | undefined {
+    return this.#view.bitmaps;
   }
 
   map(offset: number, length: number): Awaitable<Extent> {
@@ -149,6 +165,7 @@ export class Qcow2Image implements Image {
     const { parts } = this.#view;
     return {
       storage: parts.storage,
+      externalData: parts.geometry.externalData,
       known: parts.snapshots,
       open: (snapshot) => openSnapshot(parts, snapshot),
     };
@@ -175,7 +192,17 @@ async function openSnapshot(parts: ReadParts, snapshot: Snapshot): Promise<Image
   const size = snapshot.info.diskSize;
   const { l1Offset, l1Size } = snapshot;
   assertL1(snapshot, Math.ceil(size / geometry.l2Span), geometry.clusterSize, storage);
-  const then = { ...header, size, l1Offset, l1Size, snapshotCount: 0, snapshotsOffset: 0 };
+  // Bitmaps are those of the present disk, with its size.
+  const autoclear = withFeature(header.autoclear, AUTOCLEAR.bitmaps, false);
+  const then = {
+    ...header,
+    size,
+    l1Offset,
+    l1Size,
+    autoclear,
+    snapshotCount: 0,
+    snapshotsOffset: 0,
+  };
   return new SnapshotImage(await readParts({ ...setup, header: then }));
 }
 
@@ -183,9 +210,15 @@ async function openSnapshot(parts: ReadParts, snapshot: Snapshot): Promise<Image
 class ReadView {
   readonly parts: ReadParts;
   readonly mapper: Mapper;
+  readonly bitmaps: BitmapStore;
 
   constructor(parts: ReadParts) {
+    const { storage, header, geometry } = parts;
     this.parts = parts;
-    this.mapper = new Mapper({ ...parts, data: parts.storage });
+    this.bitmaps = new StoredBitmaps(
+      { storage, scale: { size: header.size, clusterSize: geometry.clusterSize } },
+      parts.bitmaps,
+    );
+    this.mapper = new Mapper(parts);
   }
 }

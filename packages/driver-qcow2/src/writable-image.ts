@@ -1,5 +1,6 @@
 import {
   type Awaitable,
+  type BitmapStore,
   type CheckOptions,
   type CheckResult,
   type ClearContext,
@@ -14,7 +15,10 @@ import {
   TableCache,
   type ZeroContext,
 } from '@lamella/core';
+import { RecordingBitmaps } from './bitmaps/recording-bitmaps.js';
 import { MetadataGuard } from './check/metadata-guard.js';
+import { DataFileClearer } from './data-file/data-file-clearer.js';
+import { DataFileSpace } from './data-file/data-file-space.js';
 import { AMEND_KEY_OPTIONS } from './encryption/luks/amend.js';
 import { unsupported } from './errors.js';
 import { withBacking } from './header/backing.js';
@@ -34,6 +38,7 @@ import { ReservedClusters } from './refcount/reserved-clusters.js';
 import type { SnapshotHost } from './snapshots/image-snapshots.js';
 import { PointerTable, REFCOUNT_TABLE_FORMAT } from './tables/pointer-table.js';
 import { Clearer } from './write/clearer.js';
+import { type ClusterSpace, RefcountedSpace } from './write/cluster-space.js';
 import { createCompressor } from './write/compressor.js';
 import { EntryWriter } from './write/entry-writer.js';
 import { Flusher } from './write/flusher.js';
@@ -47,6 +52,7 @@ export interface WriteParts extends ReadParts {
   readonly allocator: Allocator;
   readonly packer: CompressedPacker;
   readonly drops: Drops;
+  readonly space: ClusterSpace;
   readonly tables: L2Tables;
   readonly writer: EntryWriter;
   readonly flusher: Flusher;
@@ -57,10 +63,13 @@ export interface WriteParts extends ReadParts {
 /**
  * Reads the refcount table and makes the parts that writing needs.
  *
- * @throws LamellaError `IO_ERROR`
+ * @throws LamellaError `IO_ERROR`; why the bitmaps can't be used: writing would make them wrong
  */
 export async function writeParts(parts: ReadParts): Promise<WriteParts> {
-  const { storage, geometry, header, l1 } = parts;
+  if (parts.bitmaps.failure !== undefined) {
+    throw parts.bitmaps.failure;
+  }
+  const { storage, data, geometry, header, l1 } = parts;
   const refcounts = await readRefcounts(parts);
   const drops = new Drops(geometry.clusterSize);
   const reserved = new ReservedClusters();
@@ -69,8 +78,12 @@ export async function writeParts(parts: ReadParts): Promise<WriteParts> {
   const allocator = new Allocator({ ...common, blocks: new BlockMaker(common) });
   const packer = new CompressedPacker({ ...common, allocator });
   const tables = new L2Tables({ storage, geometry, l1, cache: parts.l2Cache, allocator, drops });
+  const space = geometry.externalData
+    ? new DataFileSpace(data, header.size)
+    : new RefcountedSpace(allocator, drops);
   const flusher = new Flusher({
     storage,
+    data,
     clusterSize: 2 ** header.clusterBits,
     l1,
     tables,
@@ -86,7 +99,8 @@ export async function writeParts(parts: ReadParts): Promise<WriteParts> {
     packer,
     drops,
     tables,
-    writer: new EntryWriter(tables, parts.entries, geometry, drops),
+    space,
+    writer: new EntryWriter(tables, parts.entries, geometry, space),
     flusher,
     pressure: new Pressure({ caches: [parts.l2Cache, refcounts.cache], drops, flusher }),
   };
@@ -112,17 +126,27 @@ async function readRefcounts(parts: ReadParts): Promise<Refcounts> {
 /** An image that is open for reading and writing. */
 export class WritableQcow2Image extends Qcow2Image {
   #view: WriteView;
+  readonly #bitmaps: RecordingBitmaps;
+  readonly #compressor: ClusterCompressor = {
+    compress: (bytes) => this.#view.compressor?.compress(bytes),
+    store: (compressed, offset) => this.#storeCompressed(compressed, offset),
+  };
   #closed = false;
   /** Why the image can't be used any more: it was changed as a whole and could not be read anew. */
   #lost: LamellaError | undefined;
 
   constructor(parts: WriteParts) {
     super(parts);
+    this.#bitmaps = new RecordingBitmaps(parts);
     this.#view = new WriteView(parts);
   }
 
   get compressor(): ClusterCompressor | undefined {
-    return this.#view.compressor;
+    return this.#view.compressor === undefined ? undefined : this.#compressor;
+  }
+
+  override get bitmaps(): BitmapStore {
+    return this.#bitmaps;
   }
 
   override map(offset: number, length: number): Awaitable<Extent> {
@@ -132,6 +156,13 @@ export class WritableQcow2Image extends Qcow2Image {
 
   place(offset: number, length: number): Awaitable<Placement> {
     this.#assertNotLost();
+    const recorded = this.#bitmaps.records ? this.#bitmaps.record(offset, length) : undefined;
+    return recorded === undefined
+      ? this.#place(offset, length)
+      : recorded.then(() => this.#place(offset, length));
+  }
+
+  #place(offset: number, length: number): Awaitable<Placement> {
     const { parts, placer } = this.#view;
     const { guard, pressure, encryption } = parts;
     if (guard.refuses) {
@@ -160,6 +191,13 @@ export class WritableQcow2Image extends Qcow2Image {
 
   zero(offset: number, length: number, context: ZeroContext): Awaitable<number> {
     this.#assertNotLost();
+    const recorded = this.#bitmaps.records ? this.#bitmaps.record(offset, length) : undefined;
+    return recorded === undefined
+      ? this.#zero(offset, length, context)
+      : recorded.then(() => this.#zero(offset, length, context));
+  }
+
+  #zero(offset: number, length: number, context: ZeroContext): Awaitable<number> {
     const { parts, clearer } = this.#view;
     return parts.guard.refuses ? parts.guard.refuse() : clearer.clear(offset, length, context);
   }
@@ -170,7 +208,18 @@ export class WritableQcow2Image extends Qcow2Image {
     if (parts.guard.refuses) {
       await parts.guard.refuse();
     }
+    if (this.#bitmaps.records) {
+      await this.#bitmaps.record(offset, length);
+    }
     await clearer.clear(offset, length, { zeroBelow: context.zeroBelow, unmap: true });
+  }
+
+  async #storeCompressed(compressed: Uint8Array, offset: number): Promise<void> {
+    this.#assertNotLost();
+    if (this.#bitmaps.records) {
+      await this.#bitmaps.record(offset, Math.min(this.clusterSize, this.size - offset));
+    }
+    await this.#view.compressor?.store(compressed, offset);
   }
 
   async amend(options: OptionValues): Promise<void> {
@@ -203,16 +252,29 @@ export class WritableQcow2Image extends Qcow2Image {
     return super.check(options);
   }
 
+  /** Bitmaps record nothing: what the disk shows stays the same. */
   async makeEmpty(): Promise<void> {
     if (this.size > 0) {
       const whole = { zeroBelow: true, unmap: true, forget: true };
       await this.#view.clearer.clear(0, this.size, whole);
     }
     await this.flush();
+    const { data, geometry } = this.#view.parts;
+    if (geometry.externalData && this.size > 0) {
+      await data.discard(0, this.size);
+    }
   }
 
   async setBacking(backing: Reference | undefined): Promise<void> {
-    await this.#restructure(({ storage }, header) =>
+    const { geometry, storage } = this.#view.parts;
+    if (geometry.rawData && backing !== undefined) {
+      throw unsupported(
+        storage.location,
+        'its data file has to be the whole disk, so the image can have no backing file',
+        'Turn data_file_raw off first.',
+      );
+    }
+    await this.#restructure((_parts, header) =>
       rewriteHeader(storage, withBacking(header, backing)),
     );
   }
@@ -221,16 +283,30 @@ export class WritableQcow2Image extends Qcow2Image {
     if (this.#closed) {
       return;
     }
-    const { flusher, storage } = this.#view.parts;
     // Whatever an image that was lost has in memory belongs to a state that is gone.
-    if (this.#lost === undefined) {
-      await flusher.flush();
-      if (flusher.lowered) {
-        await storage.flush();
-      }
-    }
+    const failed = this.#lost === undefined ? await this.#storeAll(this.#view.parts) : undefined;
     this.#closed = true;
     await super.close();
+    if (failed !== undefined) {
+      throw failed.error;
+    }
+  }
+
+  /** Stores metadata and bitmaps for the last time; the error if it was the bitmaps that could not be. */
+  async #storeAll({ flusher, storage }: WriteParts): Promise<{ error: unknown } | undefined> {
+    await flusher.flush();
+    const failed = await this.#bitmaps.store().then(
+      () => undefined,
+      async (error: unknown) => {
+        // The clusters that were set aside for them are given back, if that can be done.
+        await flusher.flush().catch(() => undefined);
+        return { error };
+      },
+    );
+    if (flusher.lowered) {
+      await storage.flush();
+    }
+    return failed;
   }
 
   protected override get snapshotHost(): SnapshotHost {
@@ -240,8 +316,9 @@ export class WritableQcow2Image extends Qcow2Image {
   /**
    * Changes the image as a whole, while no request is under way: `change` finds everything flushed, changes
    * the storage itself or by way of the parts, and leaves it consistent even if it fails. Whatever it did,
-   * the image goes on with what the storage holds then; header, tables, caches and free space are read
-   * anew. What `change` leaves behind is freed last.
+   * the image goes on with what the storage holds then; header, tables, caches, free space and bitmaps are
+   * read anew. Bitmaps are stored before, and what `change` leaves behind is freed last. Who changes the
+   * disk's size or data writes the header by `RecordingBitmaps.rewriteHeader`.
    */
   async #restructure(
     change: (parts: WriteParts, header: Header, leftovers: Leftovers) => Promise<void>,
@@ -253,12 +330,14 @@ export class WritableQcow2Image extends Qcow2Image {
     }
     await parts.flusher.flush();
     const leftovers = new Leftovers();
-    try {
-      await change(parts, await readHeader(parts.storage), leftovers);
-      await parts.flusher.flush();
-    } finally {
-      await this.#renew(parts);
-    }
+    await this.#bitmaps.whileStored(async () => {
+      try {
+        await change(parts, await readHeader(parts.storage), leftovers);
+        await parts.flusher.flush();
+      } finally {
+        await this.#renew(parts);
+      }
+    });
     await leftovers.free(this.#view.parts);
   }
 
@@ -269,6 +348,7 @@ export class WritableQcow2Image extends Qcow2Image {
       const renewed = await writeParts(await readParts({ ...setup, header }));
       this.adopt(renewed);
       this.#view = new WriteView(renewed);
+      this.#bitmaps.adopt(renewed);
     } catch (cause) {
       this.#lost = new LamellaError('IO_ERROR', 'the image could not be read after a change', {
         location: storage.location,
@@ -291,16 +371,20 @@ class WriteView {
   readonly parts: WriteParts;
   readonly compressor: ClusterCompressor | undefined;
   readonly placer: Placer;
-  readonly clearer: Clearer;
+  readonly clearer: Clearer | DataFileClearer;
 
   constructor(parts: WriteParts) {
-    const { writer, allocator, storage, geometry, encryption } = parts;
+    const { writer, data, geometry, encryption, space } = parts;
     this.parts = parts;
     // Compressed clusters are never ciphered, and the guest's data would lie in the open.
     this.compressor = encryption === undefined ? createCompressor(parts) : undefined;
     this.placer = geometry.extended
-      ? new SubclusterPlacer({ writer, allocator, data: storage })
-      : new ClusterPlacer({ writer, allocator, data: storage });
-    this.clearer = new Clearer(writer, parts.pressure);
+      ? new SubclusterPlacer({ writer, data })
+      : new ClusterPlacer({ writer, data });
+    const clearer = new Clearer(writer, parts.pressure);
+    this.clearer =
+      space instanceof DataFileSpace
+        ? new DataFileClearer({ clearer, data, space, raw: geometry.rawData })
+        : clearer;
   }
 }

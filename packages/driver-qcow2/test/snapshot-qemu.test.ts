@@ -263,6 +263,31 @@ t.test('the VM state of a snapshot is kept, applied and freed', qemuTest, async 
   t.match(qemuCheck(path), { code: 0 });
 });
 
+t.test('snapshots beside bitmaps: taken and deleted, but not applied', qemuTest, async (t) => {
+  const path = join(directory(t), 'a.qcow2');
+  qemuImg('create', '-q', '-f', 'qcow2', path, '1M');
+  qemuImg('bitmap', '--add', path, 'b');
+  const storage = loadFile(path);
+  const disk = await open(storage, true);
+  await disk.write(filled(1000, 1), 0);
+  await disk.snapshots.create({ name: 'one' });
+  await disk.write(filled(1000, 2), 500_000);
+  await t.rejects(disk.snapshots.apply('one'), { code: 'UNSUPPORTED', problem: /bitmaps/ });
+  await disk.snapshots.create({ name: 'two' });
+  await disk.snapshots.delete('one');
+  await disk.write(filled(1000, 3), 900_000);
+  await disk.close();
+  await saveFile(storage, path);
+  t.match(qemuCheck(path), { code: 0 });
+  t.same(qemuLists(path), ['2 two 0 B']);
+  await using again = await open(storage);
+  const ranges: number[] = [];
+  for await (const { offset } of again.bitmaps.ranges('b')) {
+    ranges.push(offset);
+  }
+  t.same(ranges, [0, 7 * 65536, 13 * 65536]);
+});
+
 t.test('unknown extra data stays', qemuTest, async (t) => {
   const path = join(directory(t), 'a.qcow2');
   qemuImg('create', '-q', '-f', 'qcow2', path, '1M');

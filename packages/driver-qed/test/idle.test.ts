@@ -1,18 +1,8 @@
 import { type Alarm, type Clock, Disk, MemoryStorage } from '@lamella/core';
 import { QedDriver } from '@lamella/driver-qed';
-import { FaultyStorage } from '@lamella/driver-testkit';
+import { FaultyStorage, LastingStorage } from '@lamella/driver-testkit';
 import t from 'tap';
-import {
-  bytesOf,
-  create,
-  inspect,
-  KeptOpen,
-  MIB,
-  openDisk,
-  pattern,
-  readAll,
-  sameBytes,
-} from './helpers.js';
+import { bytesOf, create, inspect, MIB, openDisk, pattern, readAll, sameBytes } from './helpers.js';
 
 /** Time that passes when a test says so. */
 class ManualClock implements Clock {
@@ -21,6 +11,10 @@ class ManualClock implements Clock {
 
   get waiting(): number {
     return this.#alarms.length;
+  }
+
+  now(): number {
+    return this.#now;
   }
 
   schedule(milliseconds: number, action: () => void): Alarm {
@@ -60,7 +54,7 @@ async function subject(): Promise<{
   const storage = new FaultyStorage(new MemoryStorage());
   await create(storage, 8 * MIB);
   const image = await new QedDriver(undefined, clock).open(storage, { writable: true });
-  const kept = new KeptOpen(storage);
+  const kept = new LastingStorage(storage);
   const disk = new Disk([{ format: 'qed', storage: kept, image, writable: true }]);
   return { clock, storage, disk };
 }
@@ -152,4 +146,27 @@ t.test('a failure behind the back is told by the next flush, and the mark stays'
   t.match(await inspect(storage), { needCheck: true }, 'what a lost flush lost, nobody knows');
   await disk.close();
   t.match(await inspect(storage), { needCheck: true, problems: [] });
+});
+
+t.test('while clusters are free the mark stays: only it tells that there are some', async (t) => {
+  const clock = new ManualClock();
+  const storage = new MemoryStorage();
+  await create(storage, 8 * MIB);
+  const image = await new QedDriver(undefined, clock).open(storage, { writable: true });
+  const first = await image.place(0, 4096);
+  const second = await image.place(MIB, 4096);
+  if (first.kind !== 'allocation' || second.kind !== 'allocation') {
+    throw new Error('nothing is allocated yet');
+  }
+  await storage.write(pattern(1, 4096), second.offset);
+  await second.commit();
+  first.abort();
+  await clock.pass(5000);
+  await clock.pass(5000);
+  t.match(await inspect(storage), { needCheck: true, leaks: 1, problems: [] });
+  const left = MemoryStorage.from(await bytesOf(storage));
+  await (await openDisk(left)).close();
+  t.match(await inspect(left), { needCheck: false, leaks: 0, problems: [] }, 'killed there');
+  await image.close();
+  t.match(await inspect(storage), { needCheck: false, leaks: 0, problems: [] });
 });

@@ -12,7 +12,10 @@ import { forEachStep } from './copy-range.js';
 /** How an overlay is committed. */
 export interface CommitOptions
   extends LongOperation,
-    Pick<ChainOptions, 'format' | 'references' | 'maxDepth' | 'cacheSize'> {
+    Pick<
+      ChainOptions,
+      'format' | 'references' | 'maxDepth' | 'cacheSize' | 'dataFile' | 'dataFilesBeside'
+    > {
   /** Leave the overlay's data where it is; by default the overlay is emptied. */
   readonly keep?: boolean | undefined;
 }
@@ -46,12 +49,14 @@ export async function commit(
   location: string,
   options: CommitOptions = {},
 ): Promise<CommitResult> {
-  const { format, references, maxDepth, cacheSize } = options;
+  const { format, references, maxDepth, cacheSize, dataFile, dataFilesBeside } = options;
   const { layers, missing } = await resolver.open(location, {
     format,
     references,
     maxDepth,
     cacheSize,
+    dataFile,
+    dataFilesBeside,
     writable: true,
     writableLayers: 2,
   });

@@ -6,6 +6,7 @@ import {
   type OptionSchema,
   parseOptions,
 } from '@lamella/core';
+import { DATA_FILE_OPTIONS, type NewDataFile, readDataFile } from '../data-file/options.js';
 import { ENCRYPTION_OPTIONS, type NewEncryption, readEncryption } from '../encryption/options.js';
 import { COMPRESSION_TYPES, type CompressionType, MAX_BACKING_NAME } from '../header/header.js';
 
@@ -43,6 +44,7 @@ export const CREATE_OPTIONS: OptionSchema = {
     default: 'zlib',
     choices: COMPRESSION_TYPES,
   },
+  ...DATA_FILE_OPTIONS,
   ...ENCRYPTION_OPTIONS,
 };
 
@@ -56,6 +58,7 @@ export interface Qcow2CreateOptions {
   readonly lazyRefcounts: boolean;
   readonly extendedL2: boolean;
   readonly compressionType: CompressionType;
+  readonly dataFile: NewDataFile | undefined;
   readonly encryption: NewEncryption | undefined;
 }
 
@@ -72,13 +75,15 @@ export function readCreateOptions(
   const clusterSize = Number(values.cluster_size);
   const refcountBits = Number(values.refcount_bits);
   const compressionType = COMPRESSION_TYPES.find((name) => name === values.compression_type);
+  const version = values.compat === '0.10' || values.compat === 'v2' ? 2 : 3;
   const checked: Qcow2CreateOptions = {
-    version: values.compat === '0.10' || values.compat === 'v2' ? 2 : 3,
+    version,
     clusterBits: Math.log2(clusterSize),
     refcountOrder: Math.log2(refcountBits),
     lazyRefcounts: values.lazy_refcounts === true,
     extendedL2: values.extended_l2 === true,
     compressionType: compressionType ?? 'zlib',
+    dataFile: readDataFile(values, version, options),
     encryption: readEncryption(values, options, crypto),
   };
   if (!isPowerOfTwo(clusterSize) || clusterSize < 512 || clusterSize > 2 ** 21) {

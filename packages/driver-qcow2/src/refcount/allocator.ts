@@ -74,8 +74,8 @@ export class Allocator {
   }
 
   /**
-   * Sets clusters aside that follow each other, and raises their refcounts from 0 to 1 in memory; while no
-   * other request is under way.
+   * Sets clusters aside that follow each other, and raises their refcounts from 0 to 1 in memory. Nothing
+   * else is allocated meanwhile.
    *
    * @param count - how many, at least 1
    * @throws LamellaError as {@link allocate}
@@ -95,26 +95,27 @@ export class Allocator {
 
   async #allocateAtEnd(count: number): Promise<AllocatedRun> {
     const { clusterSize } = this.#geometry;
-    let first = this.#end ?? (await this.#findEnd());
-    for (let cluster = first; cluster < first + count; cluster += 1) {
+    const end = this.#end ?? (await this.#findEnd());
+    let first = end;
+    for (let cluster = end; cluster < first + count; cluster += 1) {
       if (this.#refcounts.sliceOffset(cluster) === 0) {
-        const reserve = (from: number, taken: number) => this.#reserveForBlocks(from, taken);
-        await this.#blocks.make(cluster, reserve, first + count - cluster);
+        // New blocks lie here, in front, and count all that follows.
+        const reserve = (taken: number) => this.#reserveForBlocks(cluster, taken);
+        await this.#blocks.make(cluster, reserve, count);
+        if (cluster > end) {
+          this.#free.add(end, cluster - end);
+        }
       }
       if ((await this.#refcounts.get(cluster)) !== 0) {
         first = cluster + 1;
       }
     }
-    this.#end = Math.max(this.#end ?? 0, first + count);
-    const run = {
-      offset: first * clusterSize,
-      count,
-      fresh: first * clusterSize >= this.#storage.size,
-    };
+    this.#end = first + count;
     for (let cluster = first; cluster < first + count; cluster += 1) {
       await this.#refcounts.change(cluster, 1);
     }
-    return this.#admit(run);
+    const offset = first * clusterSize;
+    return this.#admit({ offset, count, fresh: offset >= this.#storage.size });
   }
 
   /** Nothing is given out that metadata takes, whatever the refcounts say. */
@@ -140,7 +141,7 @@ export class Allocator {
       await this.#refcounts.cache.load(slice);
       return;
     }
-    await this.#blocks.make(cluster, (first, count) => this.#reserveForBlocks(first, count));
+    await this.#blocks.make(cluster, (count) => this.#reserveForBlocks(cluster, count));
   }
 
   /** Sets clusters aside for new refcount blocks without raising anything: nothing counts them yet. */

@@ -19,8 +19,7 @@ export interface BlockMakerParts {
 /** Clusters for a larger refcount table and the refcount blocks that describe it and themselves. */
 interface Growth {
   readonly tableClusters: number;
-  /** Indexes of the refcount table that get blocks, ascending. */
-  readonly missing: readonly number[];
+  readonly blocks: number;
 }
 
 /**
@@ -51,22 +50,18 @@ export class BlockMaker {
    * waits for it and makes none: the caller looks again.
    *
    * @param cluster - a cluster without refcount block
-   * @param reserve - takes clusters from the given one on out of circulation
-   * @param ahead - clusters from `cluster` on, all of them free, that get refcount blocks but stay free; the
-   * blocks go behind them
+   * @param reserve - takes clusters from `cluster` on out of circulation
+   * @param beyond - further clusters that are to have refcount blocks, so that none has to be made among
+   * them; there are no blocks behind `cluster` yet
    * @throws LamellaError `LIMIT_EXCEEDED` when the refcount table would pass 8 MiB, `NO_SPACE`,
    * `IO_ERROR`
    */
-  async make(
-    cluster: number,
-    reserve: (first: number, count: number) => void,
-    ahead = 0,
-  ): Promise<void> {
+  async make(cluster: number, reserve: (count: number) => void, beyond = 0): Promise<void> {
     if (this.#busy !== undefined) {
       await this.#busy.catch(() => undefined);
       return;
     }
-    this.#busy = this.#make(cluster, reserve, ahead);
+    this.#busy = this.#make(cluster, reserve, beyond);
     try {
       await this.#busy;
     } finally {
@@ -74,48 +69,47 @@ export class BlockMaker {
     }
   }
 
-  async #make(
-    cluster: number,
-    reserve: (first: number, count: number) => void,
-    ahead: number,
-  ): Promise<void> {
-    const growth = this.#plan(cluster, ahead);
-    const first = cluster + ahead;
-    const count = growth.tableClusters + growth.missing.length;
-    reserve(first, count);
+  async #make(cluster: number, reserve: (count: number) => void, beyond: number): Promise<void> {
+    const growth = this.#planGrowth(cluster, beyond);
+    const count = growth.tableClusters + growth.blocks;
+    reserve(count);
     try {
       const { clusterSize } = this.#geometry;
-      await this.#guard.admit(first * clusterSize, count * clusterSize);
+      await this.#guard.admit(cluster * clusterSize, count * clusterSize);
+      const firstBlock = cluster + growth.tableClusters;
       await this.#storage.writeZeroes(
-        (first + growth.tableClusters) * clusterSize,
-        growth.missing.length * clusterSize,
+        firstBlock * this.#geometry.clusterSize,
+        growth.blocks * this.#geometry.clusterSize,
       );
-      this.#enter(first, growth);
+      this.#enter(cluster, growth);
     } finally {
-      this.#reserved.delete(first, count);
+      this.#reserved.delete(cluster, count);
     }
   }
 
-  /** What is needed to count the clusters ahead, the new blocks and the new table, if there is one. */
-  #plan(cluster: number, ahead: number): Growth {
+  /** The blocks, and the table if the old one is too small, that cover all clusters they take and more. */
+  #planGrowth(cluster: number, beyond: number): Growth {
     const perTableCluster = this.#geometry.clusterSize / 8;
-    const { table } = this.#refcounts;
     const firstIndex = this.#refcounts.blockIndex(cluster);
-    const missing: number[] = [];
-    let tableClusters = 0;
-    for (let index = firstIndex; ; index += 1) {
-      const last = cluster + ahead + tableClusters + missing.length - 1;
-      const lastIndex = Math.max(firstIndex, this.#refcounts.blockIndex(last));
+    let growth: Growth = { tableClusters: 0, blocks: 1 };
+    for (;;) {
+      const lastIndex = this.#refcounts.blockIndex(
+        cluster + growth.tableClusters + growth.blocks + beyond - 1,
+      );
+      const fits = lastIndex < this.#refcounts.table.length;
       const entries = Math.ceil((lastIndex + 1) * 1.5);
-      if (lastIndex >= table.length && tableClusters < Math.ceil(entries / perTableCluster)) {
-        tableClusters = Math.ceil(entries / perTableCluster);
-        this.#assertTableSize(tableClusters);
-        index -= 1;
-      } else if (index > lastIndex) {
-        return { tableClusters, missing };
-      } else if (table.get(index) === 0) {
-        missing.push(index);
+      const next = {
+        tableClusters: fits ? 0 : Math.ceil(entries / perTableCluster),
+        blocks: lastIndex - firstIndex + 1,
+      };
+      if (next.tableClusters <= growth.tableClusters && next.blocks <= growth.blocks) {
+        this.#assertTableSize(growth.tableClusters);
+        return growth;
       }
+      growth = {
+        tableClusters: Math.max(next.tableClusters, growth.tableClusters),
+        blocks: Math.max(next.blocks, growth.blocks),
+      };
     }
   }
 
@@ -130,21 +124,22 @@ export class BlockMaker {
   }
 
   /** Enters new blocks and, where there is one, the new table; all in memory and at one moment. */
-  #enter(cluster: number, { tableClusters, missing }: Growth): void {
+  #enter(cluster: number, { tableClusters, blocks }: Growth): void {
     const { clusterSize } = this.#geometry;
+    const firstIndex = this.#refcounts.blockIndex(cluster);
     if (tableClusters > 0) {
       const old = this.#refcounts.table;
       const entries = (tableClusters * clusterSize) / 8;
       this.#refcounts.replaceTable(old.movedTo(cluster * clusterSize, entries));
       this.#drops.add(old.offset, old.length * 8, false);
     }
-    for (const [i, index] of missing.entries()) {
+    for (let i = 0; i < blocks; i += 1) {
       const offset = (cluster + tableClusters + i) * clusterSize;
       this.#refcounts.cache.forget(offset, clusterSize);
-      this.#refcounts.table.set(index, offset);
+      this.#refcounts.table.set(firstIndex + i, offset);
     }
     const created = new Set<number>();
-    for (let i = 0; i < tableClusters + missing.length; i += 1) {
+    for (let i = 0; i < tableClusters + blocks; i += 1) {
       const counted = cluster + i;
       const offset = this.#refcounts.sliceOffset(counted);
       const slice = created.has(offset)

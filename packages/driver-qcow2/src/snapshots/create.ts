@@ -1,5 +1,3 @@
-import { unsupported } from '../errors.js';
-import { hasFeature, INCOMPATIBLE } from '../header/features.js';
 import type { Header } from '../header/header.js';
 import type { Leftovers } from '../refcount/leftovers.js';
 import type { ChangeParts } from './change-parts.js';
@@ -15,7 +13,7 @@ import { copyTables, NOWHERE, type Places, shareAll, TableMarks } from './table-
  * Tables with COPIED flags are replaced by copies without them. What lies behind the disk's end - the VM
  * state of a snapshot that was applied - is not part of it.
  *
- * @throws LamellaError `LIMIT_EXCEEDED`, `UNSUPPORTED`, `NO_SPACE`, `CORRUPT`, `IO_ERROR`
+ * @throws LamellaError `LIMIT_EXCEEDED`, `NO_SPACE`, `CORRUPT`, `IO_ERROR`
  */
 export async function createSnapshot(
   parts: ChangeParts,
@@ -25,7 +23,6 @@ export async function createSnapshot(
   leftovers: Leftovers,
 ): Promise<void> {
   const { storage, geometry, l1, entries } = parts;
-  assertNoDataFile(header, storage.location);
   const id = nextId(table.snapshots);
   const length = Math.ceil(header.size / geometry.l2Span);
   const entry = (l1Offset: number) =>
@@ -91,14 +88,4 @@ export async function createSnapshot(
   );
   leftovers.drop(l1.offset, l1.length * 8);
   leftovers.drop(header.snapshotsOffset, table.length);
-}
-
-function assertNoDataFile(header: Header, location: string): void {
-  if (hasFeature(header.incompatible, INCOMPATIBLE.externalDataFile)) {
-    throw unsupported(
-      location,
-      'an image with an external data file cannot have snapshots',
-      'Its clusters cannot be shared; convert it to an image without one.',
-    );
-  }
 }

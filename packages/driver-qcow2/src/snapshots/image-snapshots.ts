@@ -8,6 +8,7 @@ import {
   type SnapshotStore,
   type Storage,
 } from '@lamella/core';
+import { unsupported } from '../errors.js';
 import type { Header } from '../header/header.js';
 import type { Leftovers } from '../refcount/leftovers.js';
 import { applySnapshot } from './apply.js';
@@ -21,6 +22,8 @@ import type { Snapshot } from './table.js';
 /** An image as its snapshots see it. */
 export interface SnapshotHost {
   readonly storage: Storage;
+  /** Whether the guest's clusters are in another file. */
+  readonly externalData: boolean;
   /** The snapshots that the image has at the moment. */
   readonly known: KnownSnapshots;
   /** The image as it was. */
@@ -98,12 +101,19 @@ export class ImageSnapshots implements SnapshotStore {
   }
 
   #changing(): NonNullable<SnapshotHost['restructure']> {
-    const { restructure, storage } = this.#host;
+    const { restructure, storage, externalData } = this.#host;
     if (restructure === undefined) {
       throw new LamellaError('READ_ONLY', 'the image was opened read-only', {
         location: storage.location,
         hint: 'Open it for writing to change its snapshots.',
       });
+    }
+    if (externalData) {
+      throw unsupported(
+        storage.location,
+        'an image with an external data file cannot have snapshots',
+        'Its clusters cannot be shared; convert it to an image without one.',
+      );
     }
     return restructure;
   }

@@ -119,7 +119,7 @@ export class PointerTable {
 
   #accept(index: number, high: number, low: number, clusterSize: number): void {
     const pointer = ((high & this.#format.highMask) >>> 0) * TWO_32 + ((low & 0xffff_fe00) >>> 0);
-    if (pointer % clusterSize !== 0 || pointer >= this.#storage.size) {
+    if (pointer % clusterSize !== 0 || pointer + clusterSize > this.#storage.size) {
       this.#entries[index] = INVALID;
       this.#raw ??= new Uint32Array(this.length * 2);
       this.#raw[2 * index] = high;

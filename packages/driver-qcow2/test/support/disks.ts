@@ -1,5 +1,5 @@
 import { promisify } from 'node:util';
-import { inflateRaw } from 'node:zlib';
+import { deflateRawSync, inflateRaw } from 'node:zlib';
 import {
   type CompressionCodec,
   type CreateOptions,
@@ -10,7 +10,7 @@ import {
   type Storage,
 } from '@lamella/core';
 import { Qcow2Driver } from '@lamella/driver-qcow2';
-import { WrappedStorage } from '@lamella/driver-testkit';
+import { LastingStorage } from '@lamella/driver-testkit';
 
 const inflate = promisify<Uint8Array, object, Buffer>(inflateRaw);
 
@@ -24,15 +24,15 @@ export class CountingCodec implements CompressionCodec {
     const output = await inflate(input, { finishFlush: 2, maxOutputLength: outputLength });
     return new Uint8Array(output);
   }
+
+  compress(input: Uint8Array, maxLength: number): Uint8Array | undefined {
+    const output = deflateRawSync(input, { windowBits: 12 });
+    return output.length <= maxLength ? new Uint8Array(output) : undefined;
+  }
 }
 
 /** The driver with a deflate codec. */
 export const driver = new Qcow2Driver([new CountingCodec()]);
-
-/** A storage that outlives the disks over it. */
-class Lasting extends WrappedStorage {
-  override async close(): Promise<void> {}
-}
 
 /** Opens a layer for a test; closing it leaves the storage open. */
 export async function openLayer(
@@ -41,7 +41,7 @@ export async function openLayer(
   cacheSize?: number,
 ): Promise<Layer> {
   const image = await driver.open(storage, { writable, cacheSize });
-  return { format: 'qcow2', storage: new Lasting(storage), image, writable };
+  return { format: 'qcow2', storage: new LastingStorage(storage), image, writable };
 }
 
 /** Opens a disk over qcow2 storages, top first; only the top is writable. */
