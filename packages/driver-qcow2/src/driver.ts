@@ -6,6 +6,8 @@ import {
   type CreateOptions,
   type CryptoPlatform,
   type Image,
+  type Measurement,
+  type MeasureRequest,
   type OpenOptions,
   type Storage,
   viewOf,
@@ -25,6 +27,7 @@ import { readHeader } from './header/parse.js';
 import { featuresPatch } from './header/serialise.js';
 import { validateTables } from './header/validate.js';
 import { Qcow2Image, readParts } from './image.js';
+import { measureImage } from './measure.js';
 import { WritableQcow2Image, writeParts } from './writable-image.js';
 
 /**
@@ -96,6 +99,11 @@ export class Qcow2Driver implements BlockDriver {
 
   validateCreate(options: CreateOptions): void {
     planLayout(options, this.#crypto);
+  }
+
+  /** As `qemu-img measure`: all metadata of the whole disk, and the clusters that hold data. */
+  measure(request: MeasureRequest): Promise<Measurement> {
+    return measureImage(request, this.#crypto);
   }
 }
 

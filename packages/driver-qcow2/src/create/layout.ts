@@ -22,8 +22,9 @@ import {
   V3_WRITTEN_LENGTH,
 } from '../header/header.js';
 import { type Qcow2CreateOptions, readCreateOptions } from './options.js';
+import { type PreallocatedArea, preallocatedClusters } from './preallocate.js';
 
-/** Where everything in a new image goes: header, refcount table, refcount blocks, L1 table, LUKS header. */
+/** Where everything in a new image goes: header, refcount table, refcount blocks, L1 table, LUKS header, preallocated clusters. */
 export interface Layout {
   readonly header: Header;
   /** All clusters of the new image. */
@@ -32,6 +33,7 @@ export interface Layout {
   readonly encryption: NewEncryption | undefined;
   /** Byte offset of the LUKS header, where there is one. */
   readonly luksOffset: number;
+  readonly area: PreallocatedArea;
 }
 
 /**
@@ -48,10 +50,17 @@ export function planLayout(create: CreateOptions, crypto: CryptoPlatform | undef
   const luksBytes =
     options.encryption?.method === 'luks' ? luksLength(options.encryption.settings) : 0;
   const luksClusters = Math.ceil(luksBytes / clusterSize);
-  const others = 1 + l1Clusters + luksClusters;
+  const { l2Tables, dataClusters } =
+    options.preallocation === 'off'
+      ? { l2Tables: 0, dataClusters: 0 }
+      : preallocatedClusters(size, clusterSize, options.extendedL2 ? 16 : 8);
+  const others = 1 + l1Clusters + luksClusters + l2Tables + dataClusters;
   const counted = countClusters(others, clusterSize, 2 ** options.refcountOrder);
   const l1Offset = (1 + counted.tableClusters + counted.blocks) * clusterSize;
   const luksOffset = l1Offset + l1Clusters * clusterSize;
+  const l2Offset = luksOffset + luksClusters * clusterSize;
+  const clusters = others + counted.tableClusters + counted.blocks;
+  assertLength(clusters * clusterSize);
   const needed: HeaderExtension[] =
     luksBytes === 0
       ? []
@@ -64,6 +73,13 @@ export function planLayout(create: CreateOptions, crypto: CryptoPlatform | undef
   return {
     encryption: options.encryption,
     luksOffset,
+    area: {
+      preallocation: options.preallocation,
+      l2Offset,
+      l2Tables,
+      dataOffset: l2Offset + l2Tables * clusterSize,
+      dataClusters,
+    },
     header: {
       version: options.version,
       clusterBits: options.clusterBits,
@@ -85,7 +101,7 @@ export function planLayout(create: CreateOptions, crypto: CryptoPlatform | undef
       extensions: newExtensions(create, options, needed),
       backing: create.backing,
     },
-    clusters: others + counted.tableClusters + counted.blocks,
+    clusters,
     refcountBlocks: counted.blocks,
   };
 }
@@ -113,6 +129,14 @@ function l1Entries(size: number, clusterSize: number, extendedL2: boolean): numb
     );
   }
   return entries;
+}
+
+function assertLength(bytes: number): void {
+  if (!Number.isSafeInteger(bytes)) {
+    throw new LamellaError('LIMIT_EXCEEDED', 'the file would pass 8 PiB', {
+      hint: 'Preallocate a smaller disk, or nothing.',
+    });
+  }
 }
 
 /** Clusters of the refcount structures that describe `others` clusters and themselves. */

@@ -4,6 +4,8 @@ import {
   isPowerOfTwo,
   LamellaError,
   type OptionSchema,
+  PREALLOCATIONS,
+  type Preallocation,
   parseOptions,
 } from '@lamella/core';
 import { ENCRYPTION_OPTIONS, type NewEncryption, readEncryption } from '../encryption/options.js';
@@ -43,6 +45,13 @@ export const CREATE_OPTIONS: OptionSchema = {
     default: 'zlib',
     choices: COMPRESSION_TYPES,
   },
+  preallocation: {
+    type: 'string',
+    description:
+      'Space to reserve: none, the metadata, the blocks of the file, or zeroes written to it',
+    default: 'off',
+    choices: PREALLOCATIONS,
+  },
   ...ENCRYPTION_OPTIONS,
 };
 
@@ -56,6 +65,7 @@ export interface Qcow2CreateOptions {
   readonly lazyRefcounts: boolean;
   readonly extendedL2: boolean;
   readonly compressionType: CompressionType;
+  readonly preallocation: Preallocation;
   readonly encryption: NewEncryption | undefined;
 }
 
@@ -79,6 +89,7 @@ export function readCreateOptions(
     lazyRefcounts: values.lazy_refcounts === true,
     extendedL2: values.extended_l2 === true,
     compressionType: compressionType ?? 'zlib',
+    preallocation: PREALLOCATIONS.find((name) => name === values.preallocation) ?? 'off',
     encryption: readEncryption(values, options, crypto),
   };
   if (!isPowerOfTwo(clusterSize) || clusterSize < 512 || clusterSize > 2 ** 21) {
@@ -89,6 +100,12 @@ export function readCreateOptions(
   }
   assertCombination(checked);
   assertBacking(options);
+  if (checked.preallocation !== 'off' && options.backing !== undefined && !checked.extendedL2) {
+    refuse(
+      'a backing file and preallocation go together only with extended L2 entries',
+      'Say extended_l2=on, or leave one of them out.',
+    );
+  }
   return checked;
 }
 
