@@ -47,7 +47,8 @@ export function keptAutoclear(header: Header): FeatureBits {
   return { high: 0, low: hasValidBitmaps(header) ? 1 << AUTOCLEAR.bitmaps : 0 };
 }
 
-function hasValidBitmaps(header: Header): boolean {
+/** Whether there are bitmaps that match the data. */
+export function hasValidBitmaps(header: Header): boolean {
   return (
     hasFeature(header.autoclear, AUTOCLEAR.bitmaps) &&
     findExtension(header.extensions, EXTENSION.bitmaps) !== undefined

@@ -28,7 +28,8 @@ import { featuresPatch } from './header/serialise.js';
 import { validateTables } from './header/validate.js';
 import { Qcow2Image, readParts } from './image.js';
 import { measureImage } from './measure.js';
-import { WritableQcow2Image, writeParts } from './writable-image.js';
+import { WritableQcow2Image } from './writable-image.js';
+import { writeParts } from './write-parts.js';
 
 /**
  * The qcow2 format, versions 2 and 3, after the specification in QEMU's `docs/interop/qcow2.rst`.

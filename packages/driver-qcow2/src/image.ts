@@ -92,6 +92,7 @@ export async function readParts(setup: ImageSetup): Promise<ReadParts> {
 export class Qcow2Image implements Image {
   readonly clusterSize: number;
   #view: ReadView;
+  #reach: number | undefined;
 
   constructor(parts: ReadParts) {
     this.clusterSize = parts.geometry.clusterSize;
@@ -99,7 +100,7 @@ export class Qcow2Image implements Image {
   }
 
   get size(): number {
-    return this.#view.parts.header.size;
+    return this.#reach ?? this.#view.parts.header.size;
   }
 
   get references(): References {
@@ -132,6 +133,11 @@ export class Qcow2Image implements Image {
   /** Looks for damage; a repair needs an image that was opened for a check. */
   check(options: CheckOptions): Promise<CheckResult> {
     return checkStorage(this.#view.parts.storage, options);
+  }
+
+  /** Lets the disk seem to end elsewhere in its last cluster for a while. */
+  protected reachTo(end: number | undefined): void {
+    this.#reach = end;
   }
 
   /** Goes on with other metadata: the image was changed as a whole. */

@@ -68,6 +68,36 @@ export class Allocator {
     return isPromise(run) ? run.then((allocated) => this.#admit(allocated)) : this.#admit(run);
   }
 
+  /**
+   * Sets contiguous clusters aside behind everything that a refcount block covers, with blocks of their own:
+   * for a table that is too long for what {@link allocate} gives at once.
+   *
+   * @param count - clusters, exactly
+   * @returns byte offset of the first
+   * @throws LamellaError as {@link allocate}
+   */
+  async allocateBehind(count: number): Promise<number> {
+    const { table } = this.#refcounts;
+    let last = table.length - 1;
+    while (last > 0 && table.get(last) === 0) {
+      last -= 1;
+    }
+    const covered = (last + 1) * this.#geometry.refcountBlockEntries;
+    const first = Math.max(await this.end(), covered);
+    await this.#blocks.makeWith(first, count, (all) => this.#reserveForBlocks(first, all));
+    return first * this.#geometry.clusterSize;
+  }
+
+  /**
+   * First cluster behind everything in use; may be a bit further back than that.
+   *
+   * @throws LamellaError `CORRUPT`, `IO_ERROR`
+   */
+  async end(): Promise<number> {
+    this.#end ??= await this.#findEnd();
+    return this.#end;
+  }
+
   /** Clusters whose refcount fell to 0 may be given out. */
   release(first: number, count: number): void {
     this.#free.add(first, count);

@@ -67,37 +67,50 @@ export class BlockMaker {
     }
   }
 
-  async #make(cluster: number, reserve: (count: number) => void): Promise<void> {
-    const fits = this.#refcounts.blockIndex(cluster) < this.#refcounts.table.length;
-    const growth = fits ? { tableClusters: 0, blocks: 1 } : this.#planGrowth(cluster);
-    const count = growth.tableClusters + growth.blocks;
+  /**
+   * Makes refcount blocks for contiguous clusters that none covers yet, and raises the refcounts of those
+   * clusters from 0 to 1, in memory.
+   *
+   * @param cluster - the first of them; no refcount block covers it or anything behind it
+   * @param payload - how many
+   * @param reserve - as of {@link make}
+   * @throws LamellaError as {@link make}
+   */
+  makeWith(cluster: number, payload: number, reserve: (count: number) => void): Promise<void> {
+    return this.#make(cluster, reserve, payload);
+  }
+
+  async #make(cluster: number, reserve: (count: number) => void, payload = 0): Promise<void> {
+    const growth = this.#planGrowth(cluster, payload);
+    const count = payload + growth.tableClusters + growth.blocks;
     reserve(count);
     try {
       const { clusterSize } = this.#geometry;
       await this.#guard.admit(cluster * clusterSize, count * clusterSize);
-      const firstBlock = cluster + growth.tableClusters;
+      const firstBlock = cluster + payload + growth.tableClusters;
       await this.#storage.writeZeroes(
         firstBlock * this.#geometry.clusterSize,
         growth.blocks * this.#geometry.clusterSize,
       );
-      this.#enter(cluster, growth);
+      this.#enter(cluster, payload, growth);
     } finally {
       this.#reserved.delete(cluster, count);
     }
   }
 
-  /** How large the new table must be to cover the clusters it and its blocks take. */
-  #planGrowth(cluster: number): Growth {
+  /** How many blocks describe the payload and themselves, and how large a new table must be, if one is needed. */
+  #planGrowth(cluster: number, payload: number): Growth {
     const perTableCluster = this.#geometry.clusterSize / 8;
     const firstIndex = this.#refcounts.blockIndex(cluster);
-    let growth: Growth = { tableClusters: 1, blocks: 1 };
+    let growth: Growth = { tableClusters: 0, blocks: 1 };
     for (;;) {
       const lastIndex = this.#refcounts.blockIndex(
-        cluster + growth.tableClusters + growth.blocks - 1,
+        cluster + payload + growth.tableClusters + growth.blocks - 1,
       );
+      const fits = lastIndex < this.#refcounts.table.length;
       const entries = Math.ceil((lastIndex + 1) * 1.5);
       const next = {
-        tableClusters: Math.ceil(entries / perTableCluster),
+        tableClusters: fits ? 0 : Math.ceil(entries / perTableCluster),
         blocks: lastIndex - firstIndex + 1,
       };
       if (next.tableClusters <= growth.tableClusters && next.blocks <= growth.blocks) {
@@ -122,22 +135,22 @@ export class BlockMaker {
   }
 
   /** Enters new blocks and, where there is one, the new table; all in memory and at one moment. */
-  #enter(cluster: number, { tableClusters, blocks }: Growth): void {
+  #enter(cluster: number, payload: number, { tableClusters, blocks }: Growth): void {
     const { clusterSize } = this.#geometry;
     const firstIndex = this.#refcounts.blockIndex(cluster);
     if (tableClusters > 0) {
       const old = this.#refcounts.table;
       const entries = (tableClusters * clusterSize) / 8;
-      this.#refcounts.replaceTable(old.movedTo(cluster * clusterSize, entries));
+      this.#refcounts.replaceTable(old.movedTo((cluster + payload) * clusterSize, entries));
       this.#drops.add(old.offset, old.length * 8, false);
     }
     for (let i = 0; i < blocks; i += 1) {
-      const offset = (cluster + tableClusters + i) * clusterSize;
+      const offset = (cluster + payload + tableClusters + i) * clusterSize;
       this.#refcounts.cache.forget(offset, clusterSize);
       this.#refcounts.table.set(firstIndex + i, offset);
     }
     const created = new Set<number>();
-    for (let i = 0; i < tableClusters + blocks; i += 1) {
+    for (let i = 0; i < payload + tableClusters + blocks; i += 1) {
       const counted = cluster + i;
       const offset = this.#refcounts.sliceOffset(counted);
       const slice = created.has(offset)
