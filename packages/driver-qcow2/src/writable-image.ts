@@ -23,6 +23,7 @@ import { readHeader } from './header/parse.js';
 import { rewriteHeader } from './header/rewrite.js';
 import { Qcow2Image, readParts } from './image.js';
 import { checkResize } from './resize/check-resize.js';
+import { dropEmptyBlocks } from './resize/drop-blocks.js';
 import { dropBehindEnd, trimFile } from './resize/drop-space.js';
 import { growL1 } from './resize/grow-l1.js';
 import { prepareNewSpace } from './resize/new-space.js';
@@ -188,6 +189,7 @@ export class WritableQcow2Image extends Qcow2Image {
       ...context,
       backingSize: 0,
     });
+    await this.#restructure((parts) => dropEmptyBlocks(parts));
     await this.#restructure((parts) => trimFile(parts));
   }
 
@@ -212,6 +214,7 @@ export class WritableQcow2Image extends Qcow2Image {
     if (this.size === from) {
       try {
         await this.#restructure((parts) => dropBehindEnd(parts, from));
+        await this.#restructure((parts) => dropEmptyBlocks(parts));
         await this.#restructure((parts) => trimFile(parts));
       } catch {
         // The error that made the growth fail says more.

@@ -1,10 +1,7 @@
 import { MemoryStorage, type Storage } from '@lamella/core';
 import { WrappedStorage } from '@lamella/driver-testkit';
 
-interface Change {
-  readonly offset: number;
-  readonly bytes: Uint8Array;
-}
+type Change = { readonly offset: number; readonly bytes: Uint8Array } | { readonly length: number };
 
 /** A storage that remembers every change and where the flushes were, to rebuild what a crash leaves. */
 export class CrashStorage extends WrappedStorage {
@@ -59,6 +56,11 @@ export class CrashStorage extends WrappedStorage {
     }
   }
 
+  override async truncate(length: number): Promise<void> {
+    await this.inner.truncate(length);
+    this.#changes.push({ length });
+  }
+
   override async flush(): Promise<void> {
     await this.inner.flush();
     this.#changes.push('flush');
@@ -73,7 +75,11 @@ export class CrashStorage extends WrappedStorage {
     const durable = this.#changes.lastIndexOf('flush', moment - 1);
     for (const [index, change] of this.#changes.slice(0, moment).entries()) {
       if (change !== 'flush' && (index < durable || survives())) {
-        storage.write(change.bytes, change.offset);
+        if ('length' in change) {
+          storage.truncate(change.length);
+        } else {
+          storage.write(change.bytes, change.offset);
+        }
       }
     }
     return storage;
