@@ -14,12 +14,12 @@ import {
 } from '@lamella/core';
 import { inject, injectAll, injectable } from 'tsyringe';
 import { assertReadable, assertWritable, keptAutoclear } from './access.js';
+import { AMEND_OPTIONS } from './amend/options.js';
 import { openForCheck } from './check/check-image.js';
 import { repairUnclean } from './check/unclean.js';
 import { createImage } from './create/create.js';
 import { planLayout } from './create/layout.js';
 import { CREATE_OPTIONS } from './create/options.js';
-import { AMEND_KEY_OPTIONS } from './encryption/luks/amend.js';
 import { openEncryption } from './encryption/open.js';
 import { ENCRYPTION_OPEN_OPTIONS } from './encryption/options.js';
 import { FIELD, type Header, MAGIC } from './header/header.js';
@@ -40,7 +40,7 @@ export class Qcow2Driver implements BlockDriver {
   readonly format = 'qcow2';
   readonly createOptions = CREATE_OPTIONS;
   readonly openOptions = ENCRYPTION_OPEN_OPTIONS;
-  readonly amendOptions = AMEND_KEY_OPTIONS;
+  readonly amendOptions = AMEND_OPTIONS;
   readonly supportsBacking = true;
   readonly #codecs: readonly CompressionCodec[];
   readonly #crypto: CryptoPlatform | undefined;

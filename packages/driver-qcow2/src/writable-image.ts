@@ -7,6 +7,7 @@ import {
   type ClusterCompressor,
   isPromise,
   LamellaError,
+  type LongOperation,
   type OptionValues,
   type Placement,
   parseOptions,
@@ -15,6 +16,12 @@ import {
   type ResizeOptions,
   type ZeroContext,
 } from '@lamella/core';
+import { amendedHeader } from './amend/amend-header.js';
+import { readAmendOptions } from './amend/options.js';
+import { planAmendment } from './amend/plan.js';
+import { RefcountConverter } from './amend/refcount-converter.js';
+import { completeSnapshots, downgraded, upgraded } from './amend/upgrade.js';
+import { ZeroExpander } from './amend/zero-expander.js';
 import { AMEND_KEY_OPTIONS } from './encryption/luks/amend.js';
 import { unsupported } from './errors.js';
 import { withBacking } from './header/backing.js';
@@ -101,7 +108,51 @@ export class WritableQcow2Image extends Qcow2Image {
     await clearer.clear(offset, length, { zeroBelow: context.zeroBelow, unmap: true });
   }
 
-  async amend(options: OptionValues): Promise<void> {
+  /**
+   * Changes what `AMEND_OPTIONS` lists. All refusals come before any change; then each step leaves an
+   * image that is whole, with the same content.
+   *
+   * @throws LamellaError as `readAmendOptions`, `planAmendment`, {@link WritableQcow2Image.resize} and the keys'
+   * `amendKeys`; `ABORTED`, `NO_SPACE`, `CORRUPT`, `IO_ERROR`
+   */
+  async amend(
+    options: OptionValues,
+    operation: LongOperation = {},
+    context: ResizeContext = NOTHING_BELOW,
+  ): Promise<void> {
+    const { storage, header, geometry } = this.#view.parts;
+    const request = readAmendOptions(options, storage.location);
+    const plan = await planAmendment(storage, header, request);
+    const { size } = request;
+    if (size !== undefined) {
+      const version = plan.version === 3 ? 3 : header.version;
+      checkResize({ ...header, version }, geometry, size, {}, storage.location);
+    }
+    if (request.keys !== undefined) {
+      await this.#amendKeys(request.keys);
+    }
+    if (plan.version > header.version) {
+      await this.#restructure(completeSnapshots);
+      await this.#restructure((parts, now) => rewriteHeader(parts.storage, upgraded(now)));
+    }
+    await this.#restructure((parts, now) =>
+      rewriteHeader(parts.storage, amendedHeader(now, request, plan)),
+    );
+    if (plan.refcountOrder !== header.refcountOrder) {
+      await this.#restructure((parts) =>
+        new RefcountConverter(parts, plan.refcountOrder, operation).convert(),
+      );
+    }
+    if (size !== undefined) {
+      await this.resize(size, operation, context);
+    }
+    if (plan.version < header.version) {
+      await this.#restructure((parts, now) => new ZeroExpander(parts, now, operation).expand());
+      await this.#restructure((parts, now) => rewriteHeader(parts.storage, downgraded(now)));
+    }
+  }
+
+  async #amendKeys(options: OptionValues): Promise<void> {
     const { encryption, storage } = this.#view.parts;
     const values = parseOptions(AMEND_KEY_OPTIONS, options, 'amending a qcow2 image');
     if (encryption === undefined) {

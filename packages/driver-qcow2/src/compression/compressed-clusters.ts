@@ -2,6 +2,7 @@ import {
   type Awaitable,
   type CompressedExtent,
   type CompressionCodec,
+  isLamellaError,
   isPromise,
   LamellaError,
   type Storage,
@@ -140,6 +141,9 @@ export class CompressedClusters {
     try {
       return await codec.decompress(input, this.#clusterSize);
     } catch (cause) {
+      if (isLamellaError(cause, 'UNSUPPORTED')) {
+        throw cause;
+      }
       throw new LamellaError('CORRUPT', 'a compressed cluster does not decompress', {
         location: this.#storage.location,
         offset: range.offset,

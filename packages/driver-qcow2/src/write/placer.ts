@@ -109,9 +109,6 @@ export class ClusterPlacer implements Placer {
     }
     const owned = tables.isOwned(at.l1Index) && (entries.high(slice, index) & COPIED) !== 0;
     if (owned && (kind === KIND.data || kind === KIND.preallocated)) {
-      if (this.#host(slice, index) >= this.#data.size && kind === KIND.data) {
-        throw entries.outside(slice, index);
-      }
       return kind === KIND.data ? 'in-place' : 'fill';
     }
     return 'allocate';
