@@ -1,5 +1,6 @@
 import {
   type Awaitable,
+  type BitmapStore,
   type CheckOptions,
   type CheckResult,
   type CompressionCodec,
@@ -11,8 +12,11 @@ import {
   type Storage,
   TableCache,
 } from '@lamella/core';
+import { type LoadedBitmaps, loadBitmaps } from './bitmaps/loaded.js';
+import { StoredBitmaps } from './bitmaps/stored-bitmaps.js';
 import { checkStorage } from './check/check.js';
 import { CompressedClusters } from './compression/compressed-clusters.js';
+import { dataFileOptions, referencesOf } from './data-file/description.js';
 import type { ImageEncryption } from './encryption/image-encryption.js';
 import { Geometry } from './geometry.js';
 import { COMPATIBLE, hasFeature } from './header/features.js';
@@ -34,11 +38,15 @@ export interface ImageSetup {
   readonly cacheSize?: number | undefined;
   readonly codecs: readonly CompressionCodec[];
   readonly encryption?: ImageEncryption | undefined;
+  /** Where guest clusters are, if not in `storage`. */
+  readonly dataFile?: Storage | undefined;
 }
 
 /** The parts of an open image that reading needs; writing adds its own. */
 export interface ReadParts {
   readonly storage: Storage;
+  /** Where guest clusters are: the same storage, or the external data file. */
+  readonly data: Storage;
   readonly header: Header;
   readonly geometry: Geometry;
   readonly l1: PointerTable;
@@ -46,6 +54,7 @@ export interface ReadParts {
   readonly entries: L2Entries;
   readonly compressed: CompressedClusters;
   readonly encryption: ImageEncryption | undefined;
+  readonly bitmaps: LoadedBitmaps;
   /** Most bytes for cached refcount blocks. */
   readonly refcountCacheSize: number;
   /** What the parts were made of, to make them again. */
@@ -53,7 +62,7 @@ export interface ReadParts {
 }
 
 /**
- * Reads the L1 table and makes the parts that reading needs.
+ * Reads the L1 table and the bitmap directory and makes the parts that reading needs.
  *
  * @throws LamellaError `IO_ERROR`
  */
@@ -64,6 +73,7 @@ export async function readParts(setup: ImageSetup): Promise<ReadParts> {
   const atLeast = MIN_CACHED_SLICES * geometry.sliceSize;
   return {
     storage,
+    data: setup.dataFile ?? storage,
     header,
     geometry,
     l1: await PointerTable.read(storage, L1_FORMAT, {
@@ -83,6 +93,7 @@ export async function readParts(setup: ImageSetup): Promise<ReadParts> {
       codecs,
     }),
     encryption: setup.encryption,
+    bitmaps: await loadBitmaps(storage, header),
     refcountCacheSize: Math.max(atLeast, cacheSize * (1 - L2_SHARE)),
     setup,
   };
@@ -104,7 +115,7 @@ export class Qcow2Image implements Image {
   }
 
   get references(): References {
-    return { backing: this.#view.parts.header.backing };
+    return referencesOf(this.#view.parts.header);
   }
 
   get options(): Readonly<Record<string, OptionValue>> {
@@ -116,8 +127,13 @@ export class Qcow2Image implements Image {
       lazy_refcounts: hasFeature(header.compatible, COMPATIBLE.lazyRefcounts),
       extended_l2: geometry.extended,
       compression_type: header.compressionType,
+      ...dataFileOptions(header, geometry),
       ...encryption?.options,
     };
+  }
+
+  get bitmaps(): BitmapStore | undefined {
+    return this.#view.bitmaps;
   }
 
   map(offset: number, length: number): Awaitable<Extent> {
@@ -135,6 +151,11 @@ export class Qcow2Image implements Image {
     return checkStorage(this.#view.parts.storage, options);
   }
 
+  /** Whether {@link reachTo} holds. */
+  protected get reaching(): boolean {
+    return this.#reach !== undefined;
+  }
+
   /** Lets the disk seem to end elsewhere in its last cluster for a while. */
   protected reachTo(end: number | undefined): void {
     this.#reach = end;
@@ -150,9 +171,15 @@ export class Qcow2Image implements Image {
 class ReadView {
   readonly parts: ReadParts;
   readonly mapper: Mapper;
+  readonly bitmaps: BitmapStore;
 
   constructor(parts: ReadParts) {
+    const { storage, header, geometry } = parts;
     this.parts = parts;
-    this.mapper = new Mapper({ ...parts, data: parts.storage });
+    this.bitmaps = new StoredBitmaps(
+      { storage, scale: { size: header.size, clusterSize: geometry.clusterSize } },
+      parts.bitmaps,
+    );
+    this.mapper = new Mapper(parts);
   }
 }

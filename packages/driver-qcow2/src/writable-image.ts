@@ -1,6 +1,7 @@
 import {
   type Awaitable,
   alignUp,
+  type BitmapStore,
   type CheckOptions,
   type CheckResult,
   type ClearContext,
@@ -22,6 +23,9 @@ import { planAmendment } from './amend/plan.js';
 import { RefcountConverter } from './amend/refcount-converter.js';
 import { completeSnapshots, downgraded, upgraded } from './amend/upgrade.js';
 import { ZeroExpander } from './amend/zero-expander.js';
+import { RecordingBitmaps } from './bitmaps/recording-bitmaps.js';
+import { DataFileClearer } from './data-file/data-file-clearer.js';
+import { DataFileSpace } from './data-file/data-file-space.js';
 import { AMEND_KEY_OPTIONS } from './encryption/luks/amend.js';
 import { unsupported } from './errors.js';
 import { withBacking } from './header/backing.js';
@@ -57,18 +61,40 @@ const NOTHING_BELOW: ResizeContext = {
 /** An image that is open for reading and writing. */
 export class WritableQcow2Image extends Qcow2Image {
   #view: WriteView;
+  readonly #bitmaps: RecordingBitmaps;
+  readonly #compressor: ClusterCompressor = {
+    compress: (bytes) => this.#view.compressor?.compress(bytes),
+    store: (compressed, offset) => this.#storeCompressed(compressed, offset),
+  };
   #closed = false;
 
   constructor(parts: WriteParts) {
     super(parts);
+    this.#bitmaps = new RecordingBitmaps(parts);
     this.#view = new WriteView(parts);
   }
 
   get compressor(): ClusterCompressor | undefined {
-    return this.#view.compressor;
+    return this.#view.compressor === undefined ? undefined : this.#compressor;
+  }
+
+  override get bitmaps(): BitmapStore {
+    return this.#bitmaps;
   }
 
   place(offset: number, length: number): Awaitable<Placement> {
+    const recorded = this.#records ? this.#bitmaps.record(offset, length) : undefined;
+    return recorded === undefined
+      ? this.#place(offset, length)
+      : recorded.then(() => this.#place(offset, length));
+  }
+
+  /** Bitmaps do not reach behind the disk's end. */
+  get #records(): boolean {
+    return this.#bitmaps.records && !this.reaching;
+  }
+
+  #place(offset: number, length: number): Awaitable<Placement> {
     const { parts, placer } = this.#view;
     const { guard, pressure, encryption } = parts;
     if (guard.refuses) {
@@ -96,6 +122,13 @@ export class WritableQcow2Image extends Qcow2Image {
   }
 
   zero(offset: number, length: number, context: ZeroContext): Awaitable<number> {
+    const recorded = this.#records ? this.#bitmaps.record(offset, length) : undefined;
+    return recorded === undefined
+      ? this.#zero(offset, length, context)
+      : recorded.then(() => this.#zero(offset, length, context));
+  }
+
+  #zero(offset: number, length: number, context: ZeroContext): Awaitable<number> {
     const { parts, clearer } = this.#view;
     return parts.guard.refuses ? parts.guard.refuse() : clearer.clear(offset, length, context);
   }
@@ -105,7 +138,17 @@ export class WritableQcow2Image extends Qcow2Image {
     if (parts.guard.refuses) {
       await parts.guard.refuse();
     }
+    if (this.#bitmaps.records) {
+      await this.#bitmaps.record(offset, length);
+    }
     await clearer.clear(offset, length, { zeroBelow: context.zeroBelow, unmap: true });
+  }
+
+  async #storeCompressed(compressed: Uint8Array, offset: number): Promise<void> {
+    if (this.#bitmaps.records) {
+      await this.#bitmaps.record(offset, Math.min(this.clusterSize, this.size - offset));
+    }
+    await this.#view.compressor?.store(compressed, offset);
   }
 
   /**
@@ -181,16 +224,29 @@ export class WritableQcow2Image extends Qcow2Image {
     return super.check(options);
   }
 
+  /** Bitmaps record nothing: what the disk shows stays the same. */
   async makeEmpty(): Promise<void> {
     if (this.size > 0) {
       const whole = { zeroBelow: true, unmap: true, forget: true };
       await this.#view.clearer.clear(0, this.size, whole);
     }
     await this.flush();
+    const { data, geometry } = this.#view.parts;
+    if (geometry.externalData && this.size > 0) {
+      await data.discard(0, this.size);
+    }
   }
 
   async setBacking(backing: Reference | undefined): Promise<void> {
-    await this.#restructure(({ storage }, header) =>
+    const { geometry, storage } = this.#view.parts;
+    if (geometry.rawData && backing !== undefined) {
+      throw unsupported(
+        storage.location,
+        'its data file has to be the whole disk, so the image can have no backing file',
+        'Turn data_file_raw off first.',
+      );
+    }
+    await this.#restructure((_parts, header) =>
       rewriteHeader(storage, withBacking(header, backing)),
     );
   }
@@ -224,7 +280,7 @@ export class WritableQcow2Image extends Qcow2Image {
       await this.#restructure((parts) =>
         prepareNewSpace(parts, { from, to: size, backingSize }, options),
       );
-      await this.#restructure(({ storage }, header) => rewriteHeader(storage, { ...header, size }));
+      await this.#restructure((_parts, header) => this.#bitmaps.rewriteHeader({ ...header, size }));
     } catch (error) {
       await this.#undoGrowth(from);
       throw error;
@@ -233,7 +289,7 @@ export class WritableQcow2Image extends Qcow2Image {
 
   async #shrink(size: number, context: ResizeContext): Promise<void> {
     const from = this.size;
-    await this.#restructure(({ storage }, header) => rewriteHeader(storage, { ...header, size }));
+    await this.#restructure((_parts, header) => this.#bitmaps.rewriteHeader({ ...header, size }));
     await this.#restructure((parts) => dropBehindEnd(parts, size));
     // QEMU would show these bytes again if it made the disk larger.
     await this.#zeroTail(Math.min(from, alignUp(size, this.clusterSize)), size, {
@@ -279,18 +335,27 @@ export class WritableQcow2Image extends Qcow2Image {
     }
     const { flusher, storage } = this.#view.parts;
     await flusher.flush();
+    const lost = await this.#bitmaps.store().catch(async (error: unknown) => {
+      // The clusters that were set aside for them are given back, if that can be done.
+      await flusher.flush().catch(() => undefined);
+      return { error };
+    });
     if (flusher.lowered) {
       await storage.flush();
     }
     this.#closed = true;
     await super.close();
+    if (lost !== undefined) {
+      throw lost.error;
+    }
   }
 
   /**
    * Changes the image as a whole, while no request is under way: `change` finds everything flushed, changes
    * the storage itself or by way of the parts, and leaves it consistent even if it fails. Whatever it did,
-   * the image goes on with what the storage holds then; header, tables, caches and free space are read
-   * anew.
+   * the image goes on with what the storage holds then; header, tables, caches, free space and bitmaps are
+   * read anew. Bitmaps are stored before. Who changes the disk's size or data writes
+   * the header by `RecordingBitmaps.rewriteHeader`.
    */
   async #restructure(change: (parts: WriteParts, header: Header) => Promise<void>): Promise<void> {
     const { parts } = this.#view;
@@ -298,15 +363,18 @@ export class WritableQcow2Image extends Qcow2Image {
       await parts.guard.refuse();
     }
     await parts.flusher.flush();
-    try {
-      await change(parts, await readHeader(parts.storage));
-      await parts.flusher.flush();
-    } finally {
-      const header = await readHeader(parts.storage);
-      const renewed = await writeParts(await readParts({ ...parts.setup, header }));
-      this.adopt(renewed);
-      this.#view = new WriteView(renewed);
-    }
+    await this.#bitmaps.whileStored(async () => {
+      try {
+        await change(parts, await readHeader(parts.storage));
+        await parts.flusher.flush();
+      } finally {
+        const header = await readHeader(parts.storage);
+        const renewed = await writeParts(await readParts({ ...parts.setup, header }));
+        this.adopt(renewed);
+        this.#view = new WriteView(renewed);
+        this.#bitmaps.adopt(renewed);
+      }
+    });
   }
 }
 
@@ -315,16 +383,20 @@ class WriteView {
   readonly parts: WriteParts;
   readonly compressor: ClusterCompressor | undefined;
   readonly placer: Placer;
-  readonly clearer: Clearer;
+  readonly clearer: Clearer | DataFileClearer;
 
   constructor(parts: WriteParts) {
-    const { writer, allocator, storage, geometry, encryption } = parts;
+    const { writer, data, geometry, encryption, space } = parts;
     this.parts = parts;
     // Compressed clusters are never ciphered, and the guest's data would lie in the open.
     this.compressor = encryption === undefined ? createCompressor(parts) : undefined;
     this.placer = geometry.extended
-      ? new SubclusterPlacer({ writer, allocator, data: storage })
-      : new ClusterPlacer({ writer, allocator, data: storage });
-    this.clearer = new Clearer(writer, parts.pressure);
+      ? new SubclusterPlacer({ writer, data })
+      : new ClusterPlacer({ writer, data });
+    const clearer = new Clearer(writer, parts.pressure);
+    this.clearer =
+      space instanceof DataFileSpace
+        ? new DataFileClearer({ clearer, data, space, raw: geometry.rawData })
+        : clearer;
   }
 }

@@ -1,5 +1,6 @@
 import { TableCache } from '@lamella/core';
 import { MetadataGuard } from './check/metadata-guard.js';
+import { DataFileSpace } from './data-file/data-file-space.js';
 import type { ReadParts } from './image.js';
 import { L2Tables } from './mapping/l2-tables.js';
 import { Allocator } from './refcount/allocator.js';
@@ -10,6 +11,7 @@ import { Drops } from './refcount/drops.js';
 import { Refcounts } from './refcount/refcounts.js';
 import { ReservedClusters } from './refcount/reserved-clusters.js';
 import { PointerTable, REFCOUNT_TABLE_FORMAT } from './tables/pointer-table.js';
+import { type ClusterSpace, RefcountedSpace } from './write/cluster-space.js';
 import { EntryWriter } from './write/entry-writer.js';
 import { Flusher } from './write/flusher.js';
 import { Pressure } from './write/pressure.js';
@@ -20,6 +22,7 @@ export interface WriteParts extends ReadParts {
   readonly allocator: Allocator;
   readonly packer: CompressedPacker;
   readonly drops: Drops;
+  readonly space: ClusterSpace;
   readonly tables: L2Tables;
   readonly writer: EntryWriter;
   readonly flusher: Flusher;
@@ -30,10 +33,13 @@ export interface WriteParts extends ReadParts {
 /**
  * Reads the refcount table and makes the parts that writing needs.
  *
- * @throws LamellaError `IO_ERROR`
+ * @throws LamellaError `IO_ERROR`; why the bitmaps can't be used: writing would make them wrong
  */
 export async function writeParts(parts: ReadParts): Promise<WriteParts> {
-  const { storage, geometry, header, l1 } = parts;
+  if (parts.bitmaps.failure !== undefined) {
+    throw parts.bitmaps.failure;
+  }
+  const { storage, data, geometry, header, l1 } = parts;
   const refcounts = await readRefcounts(parts);
   const drops = new Drops(geometry.clusterSize);
   const reserved = new ReservedClusters();
@@ -42,8 +48,12 @@ export async function writeParts(parts: ReadParts): Promise<WriteParts> {
   const allocator = new Allocator({ ...common, blocks: new BlockMaker(common) });
   const packer = new CompressedPacker({ ...common, allocator });
   const tables = new L2Tables({ storage, geometry, l1, cache: parts.l2Cache, allocator, drops });
+  const space = geometry.externalData
+    ? new DataFileSpace(data, header.size)
+    : new RefcountedSpace(allocator, drops);
   const flusher = new Flusher({
     storage,
+    data,
     clusterSize: 2 ** header.clusterBits,
     l1,
     tables,
@@ -59,7 +69,8 @@ export async function writeParts(parts: ReadParts): Promise<WriteParts> {
     packer,
     drops,
     tables,
-    writer: new EntryWriter(tables, parts.entries, geometry, drops),
+    space,
+    writer: new EntryWriter(tables, parts.entries, geometry, space),
     flusher,
     pressure: new Pressure({ caches: [parts.l2Cache, refcounts.cache], drops, flusher }),
   };

@@ -1,6 +1,7 @@
 import {
   BLOCK_DRIVER,
   type BlockDriver,
+  type ChainLink,
   type ChainOptions,
   ChainResolver,
   type CheckImageOptions,
@@ -11,6 +12,7 @@ import {
   checkImage,
   commitImage,
   Disk,
+  DiskStorage,
   DriverRegistry,
   LamellaError,
   type Layer,
@@ -19,6 +21,7 @@ import {
   type OptionValues,
   type RebaseOptions,
   type RebaseResult,
+  type References,
   rebaseImage,
   STORAGE_DRIVER,
   silentLogger,
@@ -47,7 +50,13 @@ export interface LamellaOptions {
 export interface ComposeOptions
   extends Pick<
     ChainOptions,
-    'references' | 'maxDepth' | 'cacheSize' | 'forceShare' | 'cache' | 'passphrases'
+    | 'references'
+    | 'maxDepth'
+    | 'cacheSize'
+    | 'dataFilesBeside'
+    | 'forceShare'
+    | 'cache'
+    | 'passphrases'
   > {
   /** Open the top layer for writing; by default exactly when it is made by this call. */
   readonly writable?: boolean | undefined;
@@ -63,6 +72,16 @@ export interface OverlayOptions {
   readonly size?: number | undefined;
   /** Create options of that format. */
   readonly options?: OptionValues | undefined;
+}
+
+/** How a disk is looked at through another driver. */
+export interface FilterOptions {
+  /** The driver: a filter, or a format whose image lies on the disk. */
+  readonly format: string;
+  /** Its open options. */
+  readonly options?: OptionValues | undefined;
+  /** Whether writes will be made; by default exactly when the disk takes writes. */
+  readonly writable?: boolean | undefined;
 }
 
 /** A driver class that a container can make. */
@@ -174,8 +193,8 @@ export class Lamella {
 
   /**
    * Opens a chain of given parts, top first, none of which has to name the others on disk. What the
-   * parts themselves name is not looked at, except for the last one, whose own backing chain follows by
-   * the reference policy.
+   * parts themselves name is not looked at, except for data files, and for the last part's own backing
+   * chain: both by the reference policy.
    *
    * @param parts - at least one
    * @throws LamellaError as {@link Lamella.open} and {@link Lamella.create}
@@ -209,6 +228,35 @@ export class Lamella {
       .resolve(ChainResolver)
       .openIn(storage, { format }, { writable: true });
     return new Disk([top], disk.openLayers, disk.missingBacking);
+  }
+
+  /**
+   * Looks at a disk through a filter (`@lamella/filters`), or at an image that lies on a disk. Closing the
+   * result leaves the disk open; while it is in use, the disk should not be written past it.
+   *
+   * @throws LamellaError `UNKNOWN_FORMAT`, `UNSUPPORTED` for an image that names a backing file, and what the
+   * driver throws
+   */
+  async filter(disk: Disk, { format, options, writable }: FilterOptions): Promise<Disk> {
+    const layer = await this.container
+      .resolve(ChainResolver)
+      .openIn(
+        new DiskStorage(disk),
+        { format, options },
+        { writable: writable ?? disk.isWritable, follow: refuseReferences },
+      );
+    return new Disk([layer]);
+  }
+}
+
+/** Names in an image that lies on a disk mean nothing outside that disk. */
+async function refuseReferences({ backing, dataFile }: References, { storage }: ChainLink) {
+  const reference = backing ?? dataFile;
+  if (reference !== undefined) {
+    throw new LamellaError('UNSUPPORTED', `the image names another file, '${reference.location}'`, {
+      location: storage.location,
+      hint: 'Only images that stand alone can be opened on a disk.',
+    });
   }
 }
 

@@ -12,7 +12,17 @@ import { forEachStep } from './copy-range.js';
 /** How an overlay is committed. */
 export interface CommitOptions
   extends LongOperation,
-    Pick<ChainOptions, 'format' | 'references' | 'maxDepth' | 'cacheSize'> {
+    Pick<
+      ChainOptions,
+      | 'format'
+      | 'references'
+      | 'maxDepth'
+      | 'cacheSize'
+      | 'dataFile'
+      | 'dataFilesBeside'
+      | 'passphrase'
+      | 'passphrases'
+    > {
   /** Leave the overlay's data where it is; by default the overlay is emptied. */
   readonly keep?: boolean | undefined;
 }
@@ -46,12 +56,16 @@ export async function commit(
   location: string,
   options: CommitOptions = {},
 ): Promise<CommitResult> {
-  const { format, references, maxDepth, cacheSize } = options;
+  const { format, references, maxDepth, cacheSize, dataFile, dataFilesBeside } = options;
   const { layers, missing } = await resolver.open(location, {
     format,
     references,
     maxDepth,
     cacheSize,
+    dataFile,
+    dataFilesBeside,
+    passphrase: options.passphrase,
+    passphrases: options.passphrases,
     writable: true,
     writableLayers: 2,
   });
@@ -83,7 +97,7 @@ async function copyDown(
   target: Disk,
   { signal, onProgress }: CommitOptions,
 ): Promise<Pick<CommitResult, 'copied' | 'zeroed'>> {
-  if (!target.writable) {
+  if (!target.isWritable) {
     throw new LamellaError(
       'UNSUPPORTED',
       `images of the format '${target.format}' can't be written`,

@@ -12,7 +12,17 @@ import { copyDifferences } from './differences.js';
 /** How an image gets another backing file. */
 export interface RebaseOptions
   extends LongOperation,
-    Pick<ChainOptions, 'format' | 'references' | 'maxDepth' | 'cacheSize'> {
+    Pick<
+      ChainOptions,
+      | 'format'
+      | 'references'
+      | 'maxDepth'
+      | 'cacheSize'
+      | 'dataFile'
+      | 'dataFilesBeside'
+      | 'passphrase'
+      | 'passphrases'
+    > {
   /**
    * The new backing file: the text is stored as given, and means a path relative to the image. None if
    * undefined: the image then holds all of its disk itself.
@@ -47,13 +57,19 @@ export async function rebase(
   options: RebaseOptions,
 ): Promise<RebaseResult> {
   const { format, references, maxDepth, cacheSize, unsafe = false } = options;
+  const { dataFile, dataFilesBeside } = options;
   const named =
     typeof options.backing === 'string' ? { location: options.backing } : options.backing;
   const old = await resolver.open(location, {
     format,
-    references: unsafe ? 'deny' : references,
+    references,
+    topOnly: unsafe,
     maxDepth,
     cacheSize,
+    dataFile,
+    dataFilesBeside,
+    passphrase: options.passphrase,
+    passphrases: options.passphrases,
     writable: true,
   });
   try {
@@ -102,8 +118,17 @@ async function makeIndependent(
     return { copied, backing: undefined };
   }
   const name = resolver.resolveReference(named, top.storage.location);
-  const { references, maxDepth, cacheSize } = options;
-  const newChain = { format: name.format, options: name.options, references, maxDepth, cacheSize };
+  const { references, maxDepth, cacheSize, dataFilesBeside } = options;
+  const newChain = {
+    format: name.format,
+    options: name.options,
+    dataFile: name.dataFile,
+    references,
+    maxDepth,
+    cacheSize,
+    dataFilesBeside,
+    passphrases: options.passphrases,
+  };
   // With the image beside it, a new chain that leads back to the image is a loop.
   const chain = await resolver.open(name.location, newChain, [top]);
   try {

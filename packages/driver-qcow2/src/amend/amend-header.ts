@@ -24,6 +24,7 @@ export function amendedHeader(header: Header, request: AmendRequest, plan: Amend
       version3 && dataFileRaw === false
         ? withFeature(named.autoclear, AUTOCLEAR.rawExternalData, false)
         : named.autoclear,
+    dataFile: dataFile === undefined ? named.dataFile : dataFile,
     extensions:
       dataFile === undefined
         ? named.extensions

@@ -3,7 +3,7 @@ import { KNOWN_FEATURES, NO_FEATURES, serialiseFeatureNames } from '../header/fe
 import { type Header, V2_LENGTH, V3_WRITTEN_LENGTH } from '../header/header.js';
 import { readHeader } from '../header/parse.js';
 import { rewriteHeader } from '../header/rewrite.js';
-import { allocateContiguous } from '../refcount/contiguous.js';
+import { allocateContiguously } from '../refcount/contiguous.js';
 import type { WriteParts } from '../write-parts.js';
 import { completed, readSnapshotTable } from './snapshot-sizes.js';
 
@@ -23,7 +23,7 @@ export async function completeSnapshots(parts: WriteParts, header: Header): Prom
   const sum = (list: readonly Uint8Array[]) =>
     list.reduce((total, { length }) => total + length, 0);
   const length = sum(pieces);
-  const offset = await allocateContiguous(parts, length);
+  const offset = await allocateContiguously(parts, Math.ceil(length / geometry.clusterSize));
   const bytes = new Uint8Array(Math.ceil(length / geometry.clusterSize) * geometry.clusterSize);
   let at = 0;
   for (const piece of pieces) {

@@ -8,6 +8,7 @@ import {
   type References,
   type Storage,
 } from '@lamella/core';
+import { referencesOf } from '../data-file/description.js';
 import { Geometry } from '../geometry.js';
 import type { Header } from '../header/header.js';
 import { assertBearable } from './bearable.js';
@@ -39,7 +40,7 @@ export class CheckImage implements Image {
     this.#storage = storage;
     this.size = header.size;
     this.clusterSize = geometry.clusterSize;
-    this.references = { backing: header.backing };
+    this.references = referencesOf(header);
     this.options = {
       compat: header.version === 3 ? '1.1' : '0.10',
       cluster_size: geometry.clusterSize,

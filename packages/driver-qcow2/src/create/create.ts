@@ -5,11 +5,13 @@ import {
   viewOf,
   writeUint64,
 } from '@lamella/core';
+import { makeDataFile } from '../data-file/create.js';
 import { writeNewLuks } from '../encryption/luks/create.js';
 import { noCrypto } from '../encryption/options.js';
 import { Geometry } from '../geometry.js';
 import { serialiseHeader } from '../header/serialise.js';
 import { refcountWidth } from '../refcount/refcount-width.js';
+import { writeIdentityTables } from './identity-tables.js';
 import { type Layout, planLayout } from './layout.js';
 import { preallocatedL1, writePreallocated } from './preallocate.js';
 
@@ -20,7 +22,8 @@ const CHUNK = 64 * 1024;
  * Writes a new, empty image and makes it durable. The header comes last, so that an unfinished image is
  * none.
  *
- * @throws LamellaError `INVALID_ARGUMENT`, `LIMIT_EXCEEDED`, `NO_SPACE`, `IO_ERROR`
+ * @throws LamellaError `INVALID_ARGUMENT`, `LIMIT_EXCEEDED`, `NO_SPACE`, `IO_ERROR`, and what making the
+ * data file throws
  */
 export async function createImage(
   storage: Storage,
@@ -29,9 +32,15 @@ export async function createImage(
 ): Promise<void> {
   const layout = planLayout(options, crypto);
   const { header, area, encryption } = layout;
+  if (layout.dataFile !== undefined) {
+    await makeDataFile(layout.dataFile, header.size, options);
+  }
   await storage.writeZeroes(0, area.l2Offset);
   await storage.write(refcountTable(layout), header.refcountTableOffset);
   await writeBlocks(storage, layout);
+  if (layout.dataFile?.raw === true) {
+    await writeIdentityTables(storage, layout);
+  }
   await writeEncryption(storage, layout, crypto);
   if (area.l2Tables > 0) {
     await storage.write(preallocatedL1(area, 2 ** header.clusterBits), header.l1Offset);

@@ -1,9 +1,11 @@
 import { alignUp, type CreateOptions, type CryptoPlatform, LamellaError } from '@lamella/core';
+import type { NewDataFile } from '../data-file/options.js';
 import { luksLength } from '../encryption/luks/create.js';
 import type { NewEncryption } from '../encryption/options.js';
 import { serialisePointer } from '../encryption/pointer.js';
 import { EXTENSION, extensionsLength, type HeaderExtension } from '../header/extensions.js';
 import {
+  AUTOCLEAR,
   COMPATIBLE,
   type FeatureBits,
   INCOMPATIBLE,
@@ -24,7 +26,10 @@ import {
 import { type Qcow2CreateOptions, readCreateOptions } from './options.js';
 import { type PreallocatedArea, preallocatedClusters } from './preallocate.js';
 
-/** Where everything in a new image goes: header, refcount table, refcount blocks, L1 table, LUKS header, preallocated clusters. */
+/**
+ * Where everything in a new image goes: header, refcount table, refcount blocks, L1 table, LUKS header, L2
+ * tables, preallocated clusters.
+ */
 export interface Layout {
   readonly header: Header;
   /** All clusters of the new image. */
@@ -34,6 +39,9 @@ export interface Layout {
   /** Byte offset of the LUKS header, where there is one. */
   readonly luksOffset: number;
   readonly area: PreallocatedArea;
+  readonly dataFile: NewDataFile | undefined;
+  /** Byte offset of the L2 tables; there are as many as L1 entries where the data file is raw, else none. */
+  readonly l2Offset: number;
 }
 
 /**
@@ -54,25 +62,28 @@ export function planLayout(create: CreateOptions, crypto: CryptoPlatform | undef
     options.preallocation === 'off'
       ? { l2Tables: 0, dataClusters: 0 }
       : preallocatedClusters(size, clusterSize, options.extendedL2 ? 16 : 8);
-  const others = 1 + l1Clusters + luksClusters + l2Tables + dataClusters;
+  const l2Clusters = options.dataFile?.raw === true ? l1Size : l2Tables;
+  const others = 1 + l1Clusters + luksClusters + l2Clusters + dataClusters;
   const counted = countClusters(others, clusterSize, 2 ** options.refcountOrder);
   const l1Offset = (1 + counted.tableClusters + counted.blocks) * clusterSize;
   const luksOffset = l1Offset + l1Clusters * clusterSize;
   const l2Offset = luksOffset + luksClusters * clusterSize;
   const clusters = others + counted.tableClusters + counted.blocks;
   assertLength(clusters * clusterSize);
-  const needed: HeaderExtension[] =
-    luksBytes === 0
-      ? []
-      : [
-          {
-            type: EXTENSION.encryption,
-            data: serialisePointer({ offset: luksOffset, length: luksBytes }),
-          },
-        ];
+  const needed: HeaderExtension[] = [];
+  if (options.dataFile !== undefined) {
+    const data = new TextEncoder().encode(options.dataFile.name);
+    needed.push({ type: EXTENSION.externalDataFile, data });
+  }
+  if (luksBytes > 0) {
+    const data = serialisePointer({ offset: luksOffset, length: luksBytes });
+    needed.push({ type: EXTENSION.encryption, data });
+  }
   return {
     encryption: options.encryption,
     luksOffset,
+    dataFile: options.dataFile,
+    l2Offset,
     area: {
       preallocation: options.preallocation,
       l2Offset,
@@ -93,13 +104,18 @@ export function planLayout(create: CreateOptions, crypto: CryptoPlatform | undef
       snapshotsOffset: 0,
       incompatible: incompatibleFeatures(options),
       compatible: withFeature(NO_FEATURES, COMPATIBLE.lazyRefcounts, options.lazyRefcounts),
-      autoclear: NO_FEATURES,
+      autoclear: withFeature(
+        NO_FEATURES,
+        AUTOCLEAR.rawExternalData,
+        options.dataFile?.raw === true,
+      ),
       refcountOrder: options.refcountOrder,
       headerLength: options.version === 2 ? V2_LENGTH : V3_WRITTEN_LENGTH,
       compressionType: options.compressionType,
       additional: new Uint8Array(0),
       extensions: newExtensions(create, options, needed),
       backing: create.backing,
+      dataFile: options.dataFile?.name,
     },
     clusters,
     refcountBlocks: counted.blocks,
@@ -167,14 +183,19 @@ function countClusters(
 
 function incompatibleFeatures(options: Qcow2CreateOptions): FeatureBits {
   const compression = COMPRESSION_TYPES.indexOf(options.compressionType) > 0;
+  const dataFile = options.dataFile !== undefined;
   return withFeature(
-    withFeature(NO_FEATURES, INCOMPATIBLE.compressionType, compression),
+    withFeature(
+      withFeature(NO_FEATURES, INCOMPATIBLE.externalDataFile, dataFile),
+      INCOMPATIBLE.compressionType,
+      compression,
+    ),
     INCOMPATIBLE.extendedL2,
     options.extendedL2,
   );
 }
 
-/** The feature name table is only for messages: it is left out where the backing name needs its room. */
+/** The feature name table is only for messages: it is left out where the names of files need its room. */
 function newExtensions(
   create: CreateOptions,
   options: Qcow2CreateOptions,
@@ -202,9 +223,9 @@ function assertRoom(needed: number, room: number): void {
   if (needed > room) {
     throw new LamellaError(
       'INVALID_ARGUMENT',
-      'the backing file name does not fit into the header',
+      'the names of other files do not fit into the header',
       {
-        hint: 'Use larger clusters or a shorter name.',
+        hint: 'Use larger clusters or shorter names.',
       },
     );
   }

@@ -8,6 +8,7 @@ import {
   type Preallocation,
   parseOptions,
 } from '@lamella/core';
+import { DATA_FILE_OPTIONS, type NewDataFile, readDataFile } from '../data-file/options.js';
 import { ENCRYPTION_OPTIONS, type NewEncryption, readEncryption } from '../encryption/options.js';
 import { COMPRESSION_TYPES, type CompressionType, MAX_BACKING_NAME } from '../header/header.js';
 
@@ -52,6 +53,7 @@ export const CREATE_OPTIONS: OptionSchema = {
     default: 'off',
     choices: PREALLOCATIONS,
   },
+  ...DATA_FILE_OPTIONS,
   ...ENCRYPTION_OPTIONS,
 };
 
@@ -66,6 +68,7 @@ export interface Qcow2CreateOptions {
   readonly extendedL2: boolean;
   readonly compressionType: CompressionType;
   readonly preallocation: Preallocation;
+  readonly dataFile: NewDataFile | undefined;
   readonly encryption: NewEncryption | undefined;
 }
 
@@ -82,14 +85,16 @@ export function readCreateOptions(
   const clusterSize = Number(values.cluster_size);
   const refcountBits = Number(values.refcount_bits);
   const compressionType = COMPRESSION_TYPES.find((name) => name === values.compression_type);
+  const version = values.compat === '0.10' || values.compat === 'v2' ? 2 : 3;
   const checked: Qcow2CreateOptions = {
-    version: values.compat === '0.10' || values.compat === 'v2' ? 2 : 3,
+    version,
     clusterBits: Math.log2(clusterSize),
     refcountOrder: Math.log2(refcountBits),
     lazyRefcounts: values.lazy_refcounts === true,
     extendedL2: values.extended_l2 === true,
     compressionType: compressionType ?? 'zlib',
     preallocation: PREALLOCATIONS.find((name) => name === values.preallocation) ?? 'off',
+    dataFile: readDataFile(values, version, options),
     encryption: readEncryption(values, options, crypto),
   };
   if (!isPowerOfTwo(clusterSize) || clusterSize < 512 || clusterSize > 2 ** 21) {
@@ -100,6 +105,15 @@ export function readCreateOptions(
   }
   assertCombination(checked);
   assertBacking(options);
+  if (checked.preallocation !== 'off' && checked.dataFile !== undefined) {
+    throw new LamellaError(
+      'UNSUPPORTED',
+      'space in an external data file is not preallocated yet',
+      {
+        hint: 'Say preallocation=off; data_file_raw=on has all metadata from the start.',
+      },
+    );
+  }
   if (checked.preallocation !== 'off' && options.backing !== undefined && !checked.extendedL2) {
     refuse(
       'a backing file and preallocation go together only with extended L2 entries',

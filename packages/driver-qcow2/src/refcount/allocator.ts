@@ -69,26 +69,6 @@ export class Allocator {
   }
 
   /**
-   * Sets contiguous clusters aside behind everything that a refcount block covers, with blocks of their own:
-   * for a table that is too long for what {@link allocate} gives at once.
-   *
-   * @param count - clusters, exactly
-   * @returns byte offset of the first
-   * @throws LamellaError as {@link allocate}
-   */
-  async allocateBehind(count: number): Promise<number> {
-    const { table } = this.#refcounts;
-    let last = table.length - 1;
-    while (last > 0 && table.get(last) === 0) {
-      last -= 1;
-    }
-    const covered = (last + 1) * this.#geometry.refcountBlockEntries;
-    const first = Math.max(await this.end(), covered);
-    await this.#blocks.makeWith(first, count, (all) => this.#reserveForBlocks(first, all));
-    return first * this.#geometry.clusterSize;
-  }
-
-  /**
    * First cluster behind everything in use; may be a bit further back than that.
    *
    * @throws LamellaError `CORRUPT`, `IO_ERROR`
@@ -101,6 +81,47 @@ export class Allocator {
   /** Clusters whose refcount fell to 0 may be given out. */
   release(first: number, count: number): void {
     this.#free.add(first, count);
+  }
+
+  /**
+   * Sees to it that many contiguous clusters can be set aside at the end, with no refcount block among them.
+   * Nothing else is allocated meanwhile.
+   *
+   * @param count - clusters
+   * @throws LamellaError as {@link Allocator.allocate}
+   */
+  async makeRoom(count: number): Promise<void> {
+    this.#end ??= await this.#findEnd();
+    const perBlock = this.#geometry.refcountBlockEntries;
+    const table = this.#refcounts.table;
+    let index = table.length;
+    while (index > 0 && table.get(index - 1) === 0) {
+      index -= 1;
+    }
+    const first = Math.max(Math.ceil(this.#end / perBlock), index) * perBlock;
+    if (first > this.#end) {
+      this.#free.add(this.#end, first - this.#end);
+    }
+    while (this.#refcounts.sliceOffset(first) === 0) {
+      await this.#blocks.make(first, (taken) => this.#reserveForBlocks(first, taken), count);
+    }
+  }
+
+  /**
+   * As {@link allocate}, but from behind everything in use, even where there is free space before it: for
+   * runs that must follow each other.
+   *
+   * @throws LamellaError as {@link Allocator.allocate}
+   */
+  async allocateAtEnd(wanted: number): Promise<AllocatedRun> {
+    for (;;) {
+      const run = this.#takeEnd(wanted, await this.end());
+      if (run !== undefined) {
+        await this.#admit(run);
+        return run;
+      }
+      await this.#prepare(this.#wanted);
+    }
   }
 
   /** Nothing is given out that metadata takes, whatever the refcounts say. */

@@ -51,15 +51,17 @@ export class BlockMaker {
    *
    * @param cluster - a cluster without refcount block
    * @param reserve - takes clusters from `cluster` on out of circulation
+   * @param beyond - further clusters that are to have refcount blocks, so that none has to be made among
+   * them; there are no blocks behind `cluster` yet
    * @throws LamellaError `LIMIT_EXCEEDED` when the refcount table would pass 8 MiB, `NO_SPACE`,
    * `IO_ERROR`
    */
-  async make(cluster: number, reserve: (count: number) => void): Promise<void> {
+  async make(cluster: number, reserve: (count: number) => void, beyond = 0): Promise<void> {
     if (this.#busy !== undefined) {
       await this.#busy.catch(() => undefined);
       return;
     }
-    this.#busy = this.#make(cluster, reserve);
+    this.#busy = this.#make(cluster, reserve, beyond);
     try {
       await this.#busy;
     } finally {
@@ -67,45 +69,32 @@ export class BlockMaker {
     }
   }
 
-  /**
-   * Makes refcount blocks for contiguous clusters that none covers yet, and raises the refcounts of those
-   * clusters from 0 to 1, in memory.
-   *
-   * @param cluster - the first of them; no refcount block covers it or anything behind it
-   * @param payload - how many
-   * @param reserve - as of {@link make}
-   * @throws LamellaError as {@link make}
-   */
-  makeWith(cluster: number, payload: number, reserve: (count: number) => void): Promise<void> {
-    return this.#make(cluster, reserve, payload);
-  }
-
-  async #make(cluster: number, reserve: (count: number) => void, payload = 0): Promise<void> {
-    const growth = this.#planGrowth(cluster, payload);
-    const count = payload + growth.tableClusters + growth.blocks;
+  async #make(cluster: number, reserve: (count: number) => void, beyond: number): Promise<void> {
+    const growth = this.#planGrowth(cluster, beyond);
+    const count = growth.tableClusters + growth.blocks;
     reserve(count);
     try {
       const { clusterSize } = this.#geometry;
       await this.#guard.admit(cluster * clusterSize, count * clusterSize);
-      const firstBlock = cluster + payload + growth.tableClusters;
+      const firstBlock = cluster + growth.tableClusters;
       await this.#storage.writeZeroes(
         firstBlock * this.#geometry.clusterSize,
         growth.blocks * this.#geometry.clusterSize,
       );
-      this.#enter(cluster, payload, growth);
+      this.#enter(cluster, growth);
     } finally {
       this.#reserved.delete(cluster, count);
     }
   }
 
-  /** How many blocks describe the payload and themselves, and how large a new table must be, if one is needed. */
-  #planGrowth(cluster: number, payload: number): Growth {
+  /** The blocks, and the table if the old one is too small, that cover all clusters they take and more. */
+  #planGrowth(cluster: number, beyond: number): Growth {
     const perTableCluster = this.#geometry.clusterSize / 8;
     const firstIndex = this.#refcounts.blockIndex(cluster);
     let growth: Growth = { tableClusters: 0, blocks: 1 };
     for (;;) {
       const lastIndex = this.#refcounts.blockIndex(
-        cluster + payload + growth.tableClusters + growth.blocks - 1,
+        cluster + growth.tableClusters + growth.blocks + beyond - 1,
       );
       const fits = lastIndex < this.#refcounts.table.length;
       const entries = Math.ceil((lastIndex + 1) * 1.5);
@@ -135,22 +124,22 @@ export class BlockMaker {
   }
 
   /** Enters new blocks and, where there is one, the new table; all in memory and at one moment. */
-  #enter(cluster: number, payload: number, { tableClusters, blocks }: Growth): void {
+  #enter(cluster: number, { tableClusters, blocks }: Growth): void {
     const { clusterSize } = this.#geometry;
     const firstIndex = this.#refcounts.blockIndex(cluster);
     if (tableClusters > 0) {
       const old = this.#refcounts.table;
       const entries = (tableClusters * clusterSize) / 8;
-      this.#refcounts.replaceTable(old.movedTo((cluster + payload) * clusterSize, entries));
+      this.#refcounts.replaceTable(old.movedTo(cluster * clusterSize, entries));
       this.#drops.add(old.offset, old.length * 8, false);
     }
     for (let i = 0; i < blocks; i += 1) {
-      const offset = (cluster + payload + tableClusters + i) * clusterSize;
+      const offset = (cluster + tableClusters + i) * clusterSize;
       this.#refcounts.cache.forget(offset, clusterSize);
       this.#refcounts.table.set(firstIndex + i, offset);
     }
     const created = new Set<number>();
-    for (let i = 0; i < payload + tableClusters + blocks; i += 1) {
+    for (let i = 0; i < tableClusters + blocks; i += 1) {
       const counted = cluster + i;
       const offset = this.#refcounts.sliceOffset(counted);
       const slice = created.has(offset)

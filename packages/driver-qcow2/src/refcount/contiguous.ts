@@ -1,40 +1,55 @@
 import type { Geometry } from '../geometry.js';
-import type { AllocatedRun, Allocator } from './allocator.js';
+import type { Allocator } from './allocator.js';
 import type { Drops } from './drops.js';
 
-/** Runs that may turn out too short before space is made behind everything. */
-const ATTEMPTS = 3;
-
-/** What contiguous space is taken from. */
+/** What {@link allocateContiguously} works on. */
 export interface ContiguousParts {
-  readonly geometry: Geometry;
   readonly allocator: Allocator;
   readonly drops: Drops;
+  readonly geometry: Geometry;
 }
 
 /**
- * Sets space aside that is in one piece, as tables need it, and raises its refcounts in memory.
+ * Sets many clusters aside that lie one behind the other, for a table, while nothing else is allocated.
+ * Runs that turn out too short on the way are given back with the next flush.
  *
- * @param bytes - how much, at least 1
- * @returns byte offset within the file
- * @throws LamellaError as `Allocator.allocate`
+ * @param count - clusters, at least 1
+ * @returns byte offset of the first
+ * @throws LamellaError as `Allocator.allocate`; nothing is kept then
  */
-export async function allocateContiguous(parts: ContiguousParts, bytes: number): Promise<number> {
-  const { geometry, allocator, drops } = parts;
-  const count = Math.ceil(bytes / geometry.clusterSize);
-  const short: AllocatedRun[] = [];
+export async function allocateContiguously(
+  { allocator, drops, geometry }: ContiguousParts,
+  count: number,
+): Promise<number> {
+  const { clusterSize, refcountBlockEntries } = geometry;
+  const large = count >= refcountBlockEntries;
+  if (large) {
+    await allocator.makeRoom(count);
+  }
+  let offset = 0;
+  let found = 0;
+  const short: { readonly offset: number; readonly count: number }[] = [];
   try {
-    for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
-      const run = await allocator.allocate(count);
-      if (run.count === count) {
-        return run.offset;
+    while (found < count) {
+      // What was made room for must not be left for a free run that is found elsewhere.
+      const rest = count - found;
+      const run = await (large ? allocator.allocateAtEnd(rest) : allocator.allocate(rest));
+      if (found === 0 || offset + found * clusterSize !== run.offset) {
+        if (found > 0) {
+          short.push({ offset, count: found });
+        }
+        offset = run.offset;
+        found = 0;
       }
-      short.push(run);
+      found += run.count;
     }
-    return await allocator.allocateBehind(count);
+    return offset;
+  } catch (error) {
+    short.push({ offset, count: found });
+    throw error;
   } finally {
-    for (const run of short) {
-      drops.add(run.offset, run.count * geometry.clusterSize, false);
+    for (const run of short.filter((one) => one.count > 0)) {
+      drops.add(run.offset, run.count * clusterSize, false);
     }
   }
 }

@@ -1,5 +1,4 @@
 import { LamellaError, type ResizeOptions } from '@lamella/core';
-import { hasValidBitmaps } from '../access.js';
 import { unsupported } from '../errors.js';
 import type { Geometry } from '../geometry.js';
 import { type Header, MAX_L1_BYTES } from '../header/header.js';
@@ -38,11 +37,11 @@ export function checkResize(
       'Its snapshots have no sizes of their own. Upgrade it first (amend compat=1.1).',
     );
   }
-  if (hasValidBitmaps(header)) {
+  if (geometry.externalData) {
     throw unsupported(
       location,
-      "an image with persistent bitmaps can't be resized yet",
-      'Remove them with qemu-img bitmap --remove.',
+      "an image with an external data file can't be resized yet",
+      'Use qemu-img resize.',
     );
   }
   if (preallocation !== 'off') {

@@ -2,7 +2,7 @@ import { alignUp, type Storage } from '@lamella/core';
 import type { Header } from '../header/header.js';
 import { readHeader } from '../header/parse.js';
 import { rewriteHeader } from '../header/rewrite.js';
-import { allocateContiguous } from '../refcount/contiguous.js';
+import { allocateContiguously } from '../refcount/contiguous.js';
 import type { WriteParts } from '../write-parts.js';
 import { neededL1 } from './check-resize.js';
 
@@ -30,7 +30,7 @@ export async function growL1(parts: WriteParts, header: Header, size: number): P
     await rewriteHeader(storage, { ...header, l1Size });
     return;
   }
-  const offset = await allocateContiguous(parts, l1Size * 8);
+  const offset = await allocateContiguously(parts, Math.ceil((l1Size * 8) / clusterSize));
   await copyTable(storage, header.l1Offset, oldBytes, offset, alignUp(l1Size * 8, clusterSize));
   // The flush may point the header to a larger refcount table.
   await flusher.flush();
