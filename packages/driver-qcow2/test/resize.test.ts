@@ -140,7 +140,7 @@ t.test('refusals are those of qemu-img', qemuTest, async (t) => {
       code: 'UNSUPPORTED',
       message: /version 2 image with snapshots/,
     });
-    t.same(await bytesOf(storage), before, 'nothing was written');
+    t.ok(Buffer.compare(await bytesOf(storage), before) === 0, 'nothing was written');
   }
   const encrypted = await newEncrypted(M, { 'encrypt.format': 'aes', compat: '0.10' });
   const disk = await openWhole([encrypted], { writable: true, passphrase: PASSPHRASE });
@@ -164,17 +164,17 @@ t.test('a long L1 table and a refcount table that has to grow for it', qemuTest,
     const storage = await newImage(M, options);
     let disk = await openDisk([storage], { writable: true });
     await disk.write(filled(M, 3), 0);
-    await disk.resize(20 * K * M);
-    await disk.write(filled(5000, 4), 19 * K * M);
-    await disk.resize(40 * K * M);
+    await disk.resize(2 * K * M);
+    await disk.write(filled(5000, 4), K * M);
+    await disk.resize(4 * K * M);
     await disk.close();
     await saveFile(storage, path);
     const check = qemuCheck(path);
     t.equal(check.code, 0, `${JSON.stringify(options)}: ${check.text}`);
-    qemuIo(path, 'read -P 3 0 1M', 'read -P 0 1M 1M', 'read -P 4 19G 5000', 'read -P 0 39G 1M');
+    qemuIo(path, 'read -P 3 0 1M', 'read -P 0 1M 1M', 'read -P 4 1G 5000', 'read -P 0 3G 1M');
     disk = await openDisk([storage], { writable: true });
     await disk.resize(2 * M);
-    t.same((await content(disk)).subarray(0, M), filled(M, 3));
+    t.ok(Buffer.compare((await content(disk)).subarray(0, M), filled(M, 3)) === 0);
     await disk.close();
     await saveFile(storage, path);
     t.equal(qemuCheck(path).code, 0);
@@ -188,7 +188,7 @@ t.test('an empty disk grows, and shrinks to nothing', async (t) => {
   await disk.write(filled(M, 9), 0);
   await disk.resize(0);
   await disk.resize(M);
-  t.same(await content(disk), new Uint8Array(M));
+  t.ok(Buffer.compare(await content(disk), new Uint8Array(M)) === 0);
   await disk.close();
   t.same(await verify(storage), { corruptions: [], leaks: 0 });
 });
@@ -212,7 +212,7 @@ t.test('a long growth tells how far it is and can be ended', async (t) => {
   });
   await t.rejects(growing, { code: 'ABORTED' });
   t.equal(disk.size, M);
-  t.same(await content(disk), filled(M, 1));
+  t.ok(Buffer.compare(await content(disk), filled(M, 1)) === 0);
   await disk.write(filled(100, 2), 5);
   await disk.close();
   t.same(await verify(storage), { corruptions: [], leaks: 0 }, 'what was begun is cleaned up');

@@ -14,6 +14,7 @@ async function make(name: string, backing: string | undefined, options = {}): Pr
   await lamella.create(at(name), {
     format: 'qcow2',
     size: M,
+    overwrite: true,
     passphrase: name.includes('base') ? 'of the base' : 'of the other',
     passphrases,
     options: { ...LUKS, ...options },
@@ -51,16 +52,22 @@ for (const options of [{}, { extended_l2: true, cluster_size: '16k' }, { compat:
       passphrases,
     });
     t.ok(copied > 0);
-    t.same(await contentOf('top.qcow2'), expected, 'reads the same over another base');
+    t.ok(
+      Buffer.compare(await contentOf('top.qcow2'), expected) === 0,
+      'reads the same over another base',
+    );
 
     await lamella.commit(at('top.qcow2'), { passphrases });
-    t.same(await contentOf('other-base.qcow2'), expected, 'the base has it');
-    t.same(await contentOf('top.qcow2'), expected, 'the overlay shows it');
+    t.ok(Buffer.compare(await contentOf('other-base.qcow2'), expected) === 0, 'the base has it');
+    t.ok(Buffer.compare(await contentOf('top.qcow2'), expected) === 0, 'the overlay shows it');
 
     await lamella.rebase(at('top.qcow2'), { backing: undefined, passphrases });
-    t.same(await contentOf('top.qcow2'), expected, 'it stands alone');
+    t.ok(Buffer.compare(await contentOf('top.qcow2'), expected) === 0, 'it stands alone');
     await lamella.rebase(at('top.qcow2'), { backing: 'base.qcow2', unsafe: true, passphrases });
-    t.same(await contentOf('top.qcow2'), expected, 'it needs nothing of a backing file');
+    t.ok(
+      Buffer.compare(await contentOf('top.qcow2'), expected) === 0,
+      'it needs nothing of a backing file',
+    );
     for (const name of ['top.qcow2', 'base.qcow2', 'other-base.qcow2']) {
       const result = await lamella.check(at(name), {});
       t.match(result, { corruptions: 0, leaks: 0, checkErrors: 0 });
