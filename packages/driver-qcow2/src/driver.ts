@@ -6,12 +6,15 @@ import {
   type CreateOptions,
   type CryptoPlatform,
   type Image,
+  type Measurement,
+  type MeasureRequest,
   type OpenOptions,
   type Storage,
   viewOf,
 } from '@lamella/core';
 import { inject, injectAll, injectable } from 'tsyringe';
 import { assertReadable, assertWritable, hasValidBitmaps, keptAutoclear } from './access.js';
+import { AMEND_OPTIONS } from './amend/options.js';
 import { withBitmaps } from './bitmaps/extension.js';
 import { openForCheck } from './check/check-image.js';
 import { repairUnclean } from './check/unclean.js';
@@ -20,7 +23,6 @@ import { planLayout } from './create/layout.js';
 import { CREATE_OPTIONS } from './create/options.js';
 import { referencesOf } from './data-file/description.js';
 import { openDataFile } from './data-file/open.js';
-import { AMEND_KEY_OPTIONS } from './encryption/luks/amend.js';
 import { openEncryption } from './encryption/open.js';
 import { ENCRYPTION_OPEN_OPTIONS } from './encryption/options.js';
 import { EXTENSION, findExtension } from './header/extensions.js';
@@ -31,7 +33,9 @@ import { rewriteHeader } from './header/rewrite.js';
 import { featuresPatch } from './header/serialise.js';
 import { validateTables } from './header/validate.js';
 import { Qcow2Image, readParts } from './image.js';
-import { WritableQcow2Image, writeParts } from './writable-image.js';
+import { measureImage } from './measure.js';
+import { WritableQcow2Image } from './writable-image.js';
+import { writeParts } from './write-parts.js';
 
 /**
  * The qcow2 format, versions 2 and 3, after the specification in QEMU's `docs/interop/qcow2.rst`.
@@ -42,7 +46,7 @@ export class Qcow2Driver implements BlockDriver {
   readonly format = 'qcow2';
   readonly createOptions = CREATE_OPTIONS;
   readonly openOptions = ENCRYPTION_OPEN_OPTIONS;
-  readonly amendOptions = AMEND_KEY_OPTIONS;
+  readonly amendOptions = AMEND_OPTIONS;
   readonly supportsBacking = true;
   readonly #codecs: readonly CompressionCodec[];
   readonly #crypto: CryptoPlatform | undefined;
@@ -105,6 +109,11 @@ export class Qcow2Driver implements BlockDriver {
 
   validateCreate(options: CreateOptions): void {
     planLayout(options, this.#crypto);
+  }
+
+  /** As `qemu-img measure`: all metadata of the whole disk, and the clusters that hold data. */
+  measure(request: MeasureRequest): Promise<Measurement> {
+    return measureImage(request, this.#crypto);
   }
 }
 

@@ -109,6 +109,7 @@ export async function readParts(setup: ImageSetup): Promise<ReadParts> {
 export class Qcow2Image implements Image {
   readonly clusterSize: number;
   #view: ReadView;
+  #reach: number | undefined;
 
   constructor(parts: ReadParts) {
     this.clusterSize = parts.geometry.clusterSize;
@@ -116,7 +117,7 @@ export class Qcow2Image implements Image {
   }
 
   get size(): number {
-    return this.#view.parts.header.size;
+    return this.#reach ?? this.#view.parts.header.size;
   }
 
   get references(): References {
@@ -169,6 +170,16 @@ export class Qcow2Image implements Image {
       known: parts.snapshots,
       open: (snapshot) => openSnapshot(parts, snapshot),
     };
+  }
+
+  /** Whether {@link reachTo} holds. */
+  protected get reaching(): boolean {
+    return this.#reach !== undefined;
+  }
+
+  /** Lets the disk seem to end elsewhere in its last cluster for a while. */
+  protected reachTo(end: number | undefined): void {
+    this.#reach = end;
   }
 
   /** Goes on with other metadata: the image was changed as a whole. */

@@ -1,5 +1,6 @@
 import {
   type Awaitable,
+  alignUp,
   type BitmapStore,
   type CheckOptions,
   type CheckResult,
@@ -8,15 +9,22 @@ import {
   type Extent,
   isPromise,
   LamellaError,
+  type LongOperation,
   type OptionValues,
   type Placement,
   parseOptions,
   type Reference,
-  TableCache,
+  type ResizeContext,
+  type ResizeOptions,
   type ZeroContext,
 } from '@lamella/core';
+import { amendedHeader } from './amend/amend-header.js';
+import { readAmendOptions } from './amend/options.js';
+import { planAmendment } from './amend/plan.js';
+import { RefcountConverter } from './amend/refcount-converter.js';
+import { completeSnapshots, downgraded, upgraded } from './amend/upgrade.js';
+import { ZeroExpander } from './amend/zero-expander.js';
 import { RecordingBitmaps } from './bitmaps/recording-bitmaps.js';
-import { MetadataGuard } from './check/metadata-guard.js';
 import { DataFileClearer } from './data-file/data-file-clearer.js';
 import { DataFileSpace } from './data-file/data-file-space.js';
 import { AMEND_KEY_OPTIONS } from './encryption/luks/amend.js';
@@ -25,103 +33,33 @@ import { withBacking } from './header/backing.js';
 import type { Header } from './header/header.js';
 import { readHeader } from './header/parse.js';
 import { rewriteHeader } from './header/rewrite.js';
-import { Qcow2Image, type ReadParts, readParts } from './image.js';
-import { L2Tables } from './mapping/l2-tables.js';
-import { Allocator } from './refcount/allocator.js';
-import { BlockMaker } from './refcount/block-maker.js';
-import { CompressedPacker } from './refcount/compressed-packer.js';
-import { DropApplier } from './refcount/drop-applier.js';
-import { Drops } from './refcount/drops.js';
+import { Qcow2Image, readParts } from './image.js';
 import { Leftovers } from './refcount/leftovers.js';
-import { Refcounts } from './refcount/refcounts.js';
-import { ReservedClusters } from './refcount/reserved-clusters.js';
+import { checkResize } from './resize/check-resize.js';
+import { dropEmptyBlocks } from './resize/drop-blocks.js';
+import { dropBehindEnd, trimFile } from './resize/drop-space.js';
+import { growL1 } from './resize/grow-l1.js';
+import { prepareNewSpace } from './resize/new-space.js';
 import type { SnapshotHost } from './snapshots/image-snapshots.js';
-import { PointerTable, REFCOUNT_TABLE_FORMAT } from './tables/pointer-table.js';
 import { Clearer } from './write/clearer.js';
-import { type ClusterSpace, RefcountedSpace } from './write/cluster-space.js';
 import { createCompressor } from './write/compressor.js';
-import { EntryWriter } from './write/entry-writer.js';
-import { Flusher } from './write/flusher.js';
 import { ClusterPlacer, type Placer } from './write/placer.js';
-import { Pressure } from './write/pressure.js';
 import { SubclusterPlacer } from './write/subcluster-placer.js';
+import { type WriteParts, writeParts } from './write-parts.js';
 
-/** The parts of an open image that writing needs. */
-export interface WriteParts extends ReadParts {
-  readonly refcounts: Refcounts;
-  readonly allocator: Allocator;
-  readonly packer: CompressedPacker;
-  readonly drops: Drops;
-  readonly space: ClusterSpace;
-  readonly tables: L2Tables;
-  readonly writer: EntryWriter;
-  readonly flusher: Flusher;
-  readonly pressure: Pressure;
-  readonly guard: MetadataGuard;
-}
-
-/**
- * Reads the refcount table and makes the parts that writing needs.
- *
- * @throws LamellaError `IO_ERROR`; why the bitmaps can't be used: writing would make them wrong
- */
-export async function writeParts(parts: ReadParts): Promise<WriteParts> {
-  if (parts.bitmaps.failure !== undefined) {
-    throw parts.bitmaps.failure;
-  }
-  const { storage, data, geometry, header, l1 } = parts;
-  const refcounts = await readRefcounts(parts);
-  const drops = new Drops(geometry.clusterSize);
-  const reserved = new ReservedClusters();
-  const guard = await MetadataGuard.make({ ...parts, refcounts });
-  const common = { storage, geometry, refcounts, reserved, drops, guard };
-  const allocator = new Allocator({ ...common, blocks: new BlockMaker(common) });
-  const packer = new CompressedPacker({ ...common, allocator });
-  const tables = new L2Tables({ storage, geometry, l1, cache: parts.l2Cache, allocator, drops });
-  const space = geometry.externalData
-    ? new DataFileSpace(data, header.size)
-    : new RefcountedSpace(allocator, drops);
-  const flusher = new Flusher({
-    storage,
-    data,
-    clusterSize: 2 ** header.clusterBits,
-    l1,
-    tables,
-    refcounts,
-    drops,
-    dropApplier: new DropApplier({ ...common, allocator, packer, compressed: parts.compressed }),
-  });
-  return {
-    ...parts,
-    guard,
-    refcounts,
-    allocator,
-    packer,
-    drops,
-    tables,
-    space,
-    writer: new EntryWriter(tables, parts.entries, geometry, space),
-    flusher,
-    pressure: new Pressure({ caches: [parts.l2Cache, refcounts.cache], drops, flusher }),
-  };
-}
-
-async function readRefcounts(parts: ReadParts): Promise<Refcounts> {
-  const { storage, geometry, header } = parts;
-  return new Refcounts({
-    storage,
-    geometry,
-    cache: new TableCache(storage, {
-      sliceSize: geometry.sliceSize,
-      maxBytes: parts.refcountCacheSize,
-    }),
-    table: await PointerTable.read(storage, REFCOUNT_TABLE_FORMAT, {
-      offset: header.refcountTableOffset,
-      length: (header.refcountTableClusters * geometry.clusterSize) / 8,
-      clusterSize: geometry.clusterSize,
-    }),
-  });
-}
+/** For an image that stands alone. */
+const NOTHING_BELOW: ResizeContext = {
+  backingSize: 0,
+  zero: async () => {
+    throw new LamellaError(
+      'INVALID_ARGUMENT',
+      'a disk that ends within a cluster is resized by Disk',
+      {
+        hint: 'Call Disk.resize, or give a context.',
+      },
+    );
+  },
+};
 
 /** An image that is open for reading and writing. */
 export class WritableQcow2Image extends Qcow2Image {
@@ -156,10 +94,15 @@ export class WritableQcow2Image extends Qcow2Image {
 
   place(offset: number, length: number): Awaitable<Placement> {
     this.#assertNotLost();
-    const recorded = this.#bitmaps.records ? this.#bitmaps.record(offset, length) : undefined;
+    const recorded = this.#records ? this.#bitmaps.record(offset, length) : undefined;
     return recorded === undefined
       ? this.#place(offset, length)
       : recorded.then(() => this.#place(offset, length));
+  }
+
+  /** Bitmaps do not reach behind the disk's end. */
+  get #records(): boolean {
+    return this.#bitmaps.records && !this.reaching;
   }
 
   #place(offset: number, length: number): Awaitable<Placement> {
@@ -191,7 +134,7 @@ export class WritableQcow2Image extends Qcow2Image {
 
   zero(offset: number, length: number, context: ZeroContext): Awaitable<number> {
     this.#assertNotLost();
-    const recorded = this.#bitmaps.records ? this.#bitmaps.record(offset, length) : undefined;
+    const recorded = this.#records ? this.#bitmaps.record(offset, length) : undefined;
     return recorded === undefined
       ? this.#zero(offset, length, context)
       : recorded.then(() => this.#zero(offset, length, context));
@@ -222,7 +165,51 @@ export class WritableQcow2Image extends Qcow2Image {
     await this.#view.compressor?.store(compressed, offset);
   }
 
-  async amend(options: OptionValues): Promise<void> {
+  /**
+   * Changes what `AMEND_OPTIONS` lists. All refusals come before any change; then each step leaves an
+   * image that is whole, with the same content.
+   *
+   * @throws LamellaError as `readAmendOptions`, `planAmendment`, {@link WritableQcow2Image.resize} and the keys'
+   * `amendKeys`; `ABORTED`, `NO_SPACE`, `CORRUPT`, `IO_ERROR`
+   */
+  async amend(
+    options: OptionValues,
+    operation: LongOperation = {},
+    context: ResizeContext = NOTHING_BELOW,
+  ): Promise<void> {
+    const { storage, header, geometry } = this.#view.parts;
+    const request = readAmendOptions(options, storage.location);
+    const plan = await planAmendment(storage, header, request);
+    const { size } = request;
+    if (size !== undefined) {
+      const version = plan.version === 3 ? 3 : header.version;
+      checkResize({ ...header, version }, geometry, size, {}, storage.location);
+    }
+    if (request.keys !== undefined) {
+      await this.#amendKeys(request.keys);
+    }
+    if (plan.version > header.version) {
+      await this.#restructure(completeSnapshots);
+      await this.#restructure((parts, now) => rewriteHeader(parts.storage, upgraded(now)));
+    }
+    await this.#restructure((parts, now) =>
+      rewriteHeader(parts.storage, amendedHeader(now, request, plan)),
+    );
+    if (plan.refcountOrder !== header.refcountOrder) {
+      await this.#restructure((parts) =>
+        new RefcountConverter(parts, plan.refcountOrder, operation).convert(),
+      );
+    }
+    if (size !== undefined) {
+      await this.resize(size, operation, context);
+    }
+    if (plan.version < header.version) {
+      await this.#restructure((parts, now) => new ZeroExpander(parts, now, operation).expand());
+      await this.#restructure((parts, now) => rewriteHeader(parts.storage, downgraded(now)));
+    }
+  }
+
+  async #amendKeys(options: OptionValues): Promise<void> {
     const { encryption, storage } = this.#view.parts;
     const values = parseOptions(AMEND_KEY_OPTIONS, options, 'amending a qcow2 image');
     if (encryption === undefined) {
@@ -277,6 +264,84 @@ export class WritableQcow2Image extends Qcow2Image {
     await this.#restructure((_parts, header) =>
       rewriteHeader(storage, withBacking(header, backing)),
     );
+  }
+
+  /**
+   * Changes the size of the disk. What a layer below would show is hidden, and space reserved, before the new
+   * size is durable; what a smaller disk no longer has is dropped afterwards. A growth that fails is undone.
+   *
+   * @throws LamellaError as `checkResize`, `ABORTED`, `NO_SPACE`, `CORRUPT`, `IO_ERROR`
+   */
+  async resize(
+    size: number,
+    options: ResizeOptions = {},
+    context: ResizeContext = NOTHING_BELOW,
+  ): Promise<void> {
+    const { header, geometry, storage } = this.#view.parts;
+    checkResize(header, geometry, size, options, storage.location);
+    if (size < header.size) {
+      await this.#shrink(size, context);
+    } else if (size > header.size) {
+      await this.#grow(size, options, context);
+    }
+  }
+
+  async #grow(size: number, options: ResizeOptions, context: ResizeContext): Promise<void> {
+    const { backingSize } = context;
+    const from = this.size;
+    await this.#zeroTail(Math.min(size, alignUp(from, this.clusterSize)), from, context);
+    await this.#restructure((parts, header) => growL1(parts, header, size));
+    try {
+      await this.#restructure((parts) =>
+        prepareNewSpace(parts, { from, to: size, backingSize }, options),
+      );
+      await this.#restructure((_parts, header) => this.#bitmaps.rewriteHeader({ ...header, size }));
+    } catch (error) {
+      await this.#undoGrowth(from);
+      throw error;
+    }
+  }
+
+  async #shrink(size: number, context: ResizeContext): Promise<void> {
+    const from = this.size;
+    await this.#restructure((_parts, header) => this.#bitmaps.rewriteHeader({ ...header, size }));
+    await this.#restructure((parts) => dropBehindEnd(parts, size));
+    // QEMU would show these bytes again if it made the disk larger.
+    await this.#zeroTail(Math.min(from, alignUp(size, this.clusterSize)), size, {
+      ...context,
+      backingSize: 0,
+    });
+    await this.#restructure((parts) => dropEmptyBlocks(parts));
+    await this.#restructure((parts) => trimFile(parts));
+  }
+
+  /** Zeroes what the cluster in which the disk ends holds behind that end. */
+  async #zeroTail(to: number, from: number, context: ResizeContext): Promise<void> {
+    if (from >= to) {
+      return;
+    }
+    try {
+      this.reachTo(to);
+      if ((await this.map(from, to - from)).kind !== 'unallocated' || context.backingSize > from) {
+        await context.zero(from, to - from);
+      }
+      await this.flush();
+    } finally {
+      this.reachTo(undefined);
+    }
+  }
+
+  /** What was prepared behind the end is given back; should that fail, it stays, unseen. */
+  async #undoGrowth(from: number): Promise<void> {
+    if (this.size === from) {
+      try {
+        await this.#restructure((parts) => dropBehindEnd(parts, from));
+        await this.#restructure((parts) => dropEmptyBlocks(parts));
+        await this.#restructure((parts) => trimFile(parts));
+      } catch {
+        // The error that made the growth fail says more.
+      }
+    }
   }
 
   override async close(): Promise<void> {

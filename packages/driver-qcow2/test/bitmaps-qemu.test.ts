@@ -5,7 +5,7 @@ import t, { type Test } from 'tap';
 import { RecordingBitmaps } from '#internal/bitmaps/recording-bitmaps.js';
 import { readHeader } from '#internal/header/parse.js';
 import { readParts } from '#internal/image.js';
-import { writeParts } from '#internal/writable-image.js';
+import { writeParts } from '#internal/write-parts.js';
 import { HAVE_NBD, qemuBitmaps, qemuRanges, rangesFrom, storedBitmaps } from './support/bitmaps.js';
 import { driver, filled, newImage, openDisk, openLayer } from './support/disks.js';
 import {

@@ -8,9 +8,9 @@ import type {
   Preallocation,
   Storage,
 } from '@lamella/core';
-import { alignUp, LamellaError } from '@lamella/core';
+import { alignUp, LamellaError, preallocate } from '@lamella/core';
 import { injectable } from 'tsyringe';
-import { checkPreallocation, preallocate } from './preallocate.js';
+import { checkPreallocation } from './check-preallocation.js';
 import { RawImage } from './raw-image.js';
 import { OPEN_OPTIONS, parseWindow, SECTOR_SIZE } from './window.js';
 

@@ -9,9 +9,9 @@ import type {
   Storage,
   ZeroContext,
 } from '@lamella/core';
-import { alignUp, isPromise, LamellaError, PROBE_LENGTH } from '@lamella/core';
+import { alignUp, isPromise, LamellaError, PROBE_LENGTH, preallocate } from '@lamella/core';
+import { checkPreallocation } from './check-preallocation.js';
 import { GuardedHead } from './guarded-head.js';
-import { checkPreallocation, preallocate } from './preallocate.js';
 import { SECTOR_SIZE, type Window, windowSize } from './window.js';
 
 /** What a {@link RawImage} is made from. */

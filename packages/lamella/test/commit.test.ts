@@ -29,10 +29,8 @@ for (const overlay of [QED, LARGE_QED, QCOW2, QCOW2_V2, QCOW2_EXTENDED]) {
       await make(lamella, bottom, QCOW2, SIZE);
       await scribble(lamella, bottom, 'qcow2', 1);
       const deeper = base === RAW ? undefined : { location: 'bottom.qcow2', format: 'qcow2' };
-      // Smaller than the overlay: it has to grow, and must not show what is below there. (The qcow2
-      // driver of this moment can't grow.)
-      const size = base === QCOW2 ? SIZE : 6 * MIB;
-      await make(lamella, lower, base, size, deeper);
+      // Smaller than the overlay: it has to grow, and must not show what is below there.
+      await make(lamella, lower, base, 6 * MIB, deeper);
       await scribble(lamella, lower, base.format, 2);
       await make(lamella, upper, overlay, SIZE, { location: 'lower.img', format: base.format });
       await scribble(lamella, upper, overlay.format, 3);

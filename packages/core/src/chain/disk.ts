@@ -1,4 +1,10 @@
-import type { CheckOptions, CheckResult, ResizeOptions } from '../driver/index.js';
+import type {
+  CheckOptions,
+  CheckResult,
+  LongOperation,
+  OptionValues,
+  ResizeOptions,
+} from '../driver/index.js';
 import { type DiskExtent, Engine, type LayerStack, type MissingBacking } from '../engine/index.js';
 import { LamellaError } from '../errors/index.js';
 import type { WriteZeroesOptions } from '../storage/index.js';
@@ -221,6 +227,18 @@ export class Disk implements AsyncDisposable {
    */
   resize(size: number, options: ResizeOptions = {}): Promise<void> {
     return this.#engine.resize(size, options);
+  }
+
+  /**
+   * Changes options of the top image, as its driver's `amendOptions` list them, while no other request is
+   * under way. A name of a backing file is only written down: what is open stays as it is.
+   *
+   * @param options - only those to change
+   * @throws LamellaError `UNSUPPORTED` with the reason when the format cannot, or a feature in use would be
+   * lost; `INVALID_ARGUMENT`, `READ_ONLY`, `ABORTED`, `NO_SPACE`
+   */
+  amend(options: OptionValues, operation: LongOperation = {}): Promise<void> {
+    return this.#engine.amend(options, operation);
   }
 
   /**

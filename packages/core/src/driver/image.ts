@@ -30,6 +30,20 @@ export interface ResizeOptions extends LongOperation {
   readonly preallocation?: Preallocation | undefined;
 }
 
+/** What the engine knows, and can do, for an image whose size changes. */
+export interface ResizeContext {
+  /**
+   * Byte of the disk up to which a layer below has something to show, `Infinity` when the one that the image
+   * names was left out, 0 without one. Unallocated bytes before it do not read as zeroes.
+   */
+  readonly backingSize: number;
+  /**
+   * Makes bytes read as zeroes by way of the image's own methods, with all that copy-on-write and encryption
+   * need. For the cluster in which the disk ends; call it while {@link Image.size} reaches to the range's end.
+   */
+  zero(offset: number, length: number): Promise<void>;
+}
+
 /**
  * An open image: the answers to "where does this guest range live". It moves no guest data itself;
  * the engine does, by these answers.
@@ -88,11 +102,13 @@ export interface Image {
   flush?(): Promise<void>;
 
   /**
-   * Changes the size of the guest's disk. New bytes read as zeroes.
+   * Changes the size of the guest's disk. New bytes read as zeroes. The engine zeroes afterwards whatever a
+   * layer below would show; an image that takes the context can do so before the new size is durable.
    *
    * @param size - bytes
+   * @throws LamellaError `INVALID_ARGUMENT`, `UNSUPPORTED`, `LIMIT_EXCEEDED`, `NO_SPACE`, `ABORTED`
    */
-  resize?(size: number, options?: ResizeOptions): Promise<void>;
+  resize?(size: number, options?: ResizeOptions, context?: ResizeContext): Promise<void>;
 
   /** Stores clusters compressed, where the format and this image can. */
   readonly compressor?: ClusterCompressor | undefined;
@@ -124,10 +140,11 @@ export interface Image {
    * Changes options of the image as {@link BlockDriver.amendOptions} lists them. Runs alone.
    *
    * @param options - only those to change
+   * @param context - for an option that changes the size
    * @throws LamellaError `UNSUPPORTED` with the reason when a feature in use would be lost,
    * `INVALID_ARGUMENT`, `ABORTED`
    */
-  amend?(options: OptionValues, operation: LongOperation): Promise<void>;
+  amend?(options: OptionValues, operation: LongOperation, context?: ResizeContext): Promise<void>;
 
   /** Snapshots inside the image, where the format has them. */
   readonly snapshots?: SnapshotStore | undefined;

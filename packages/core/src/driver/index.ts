@@ -9,5 +9,6 @@ export * from './long-operation.js';
 export * from './measure.js';
 export * from './options.js';
 export * from './placement.js';
+export * from './preallocate.js';
 export * from './references.js';
 export * from './snapshots.js';

@@ -1,5 +1,5 @@
 import { isPromise } from '../bytes/index.js';
-import type { ResizeOptions } from '../driver/index.js';
+import type { LongOperation, OptionValues, ResizeContext, ResizeOptions } from '../driver/index.js';
 import { LamellaError } from '../errors/index.js';
 import type { WriteZeroesOptions } from '../storage/index.js';
 import { CompressedWriter } from './compressed-writer.js';
@@ -141,14 +141,44 @@ export class Engine {
       });
     }
     await this.alone(async () => {
-      const oldSize = image.size;
-      await resize.call(image, size, options);
-      // What the backing layer holds past the old end was never part of this disk.
-      const reach = Math.min(image.size, this.#stack.layers[1]?.image.size ?? 0);
-      if (reach > oldSize) {
-        await this.#writer.zeroRange(oldSize, reach, true);
-      }
+      const unmap = (options.preallocation ?? 'off') === 'off';
+      await this.#resizing(unmap, (context) => resize.call(image, size, options, context));
     });
+  }
+
+  /** See `Disk.amend`. Runs alone, as {@link Engine.resize}. */
+  async amend(options: OptionValues, operation: LongOperation): Promise<void> {
+    this.#checkWritable();
+    const { image, storage } = this.#top;
+    const { amend } = image;
+    if (amend === undefined) {
+      throw new LamellaError('UNSUPPORTED', 'images of this format have no options to amend', {
+        location: storage.location,
+      });
+    }
+    await this.alone(() =>
+      this.#resizing(true, (context) => amend.call(image, options, operation, context)),
+    );
+  }
+
+  /** Runs what may change the disk's size: what a layer below holds past the old end was never part of it. */
+  async #resizing(
+    unmap: boolean,
+    change: (context: ResizeContext) => Promise<void>,
+  ): Promise<void> {
+    const { image } = this.#top;
+    const oldSize = image.size;
+    const below = this.#stack.layers[1];
+    const missing = this.#stack.missing === undefined ? 0 : Number.POSITIVE_INFINITY;
+    const backingSize = below?.image.size ?? missing;
+    await change({
+      backingSize,
+      zero: (offset, length) => this.#writer.zeroRange(offset, offset + length, true),
+    });
+    const reach = Math.min(image.size, backingSize);
+    if (reach > oldSize) {
+      await this.#writer.zeroRange(oldSize, reach, unmap);
+    }
   }
 
   /** Runs something after every request before it and before every request after it. */

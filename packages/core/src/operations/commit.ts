@@ -14,7 +14,14 @@ export interface CommitOptions
   extends LongOperation,
     Pick<
       ChainOptions,
-      'format' | 'references' | 'maxDepth' | 'cacheSize' | 'dataFile' | 'dataFilesBeside'
+      | 'format'
+      | 'references'
+      | 'maxDepth'
+      | 'cacheSize'
+      | 'dataFile'
+      | 'dataFilesBeside'
+      | 'passphrase'
+      | 'passphrases'
     > {
   /** Leave the overlay's data where it is; by default the overlay is emptied. */
   readonly keep?: boolean | undefined;
@@ -57,6 +64,8 @@ export async function commit(
     cacheSize,
     dataFile,
     dataFilesBeside,
+    passphrase: options.passphrase,
+    passphrases: options.passphrases,
     writable: true,
     writableLayers: 2,
   });
@@ -88,7 +97,7 @@ async function copyDown(
   target: Disk,
   { signal, onProgress }: CommitOptions,
 ): Promise<Pick<CommitResult, 'copied' | 'zeroed'>> {
-  if (!target.writable) {
+  if (!target.isWritable) {
     throw new LamellaError(
       'UNSUPPORTED',
       `images of the format '${target.format}' can't be written`,

@@ -14,7 +14,14 @@ export interface RebaseOptions
   extends LongOperation,
     Pick<
       ChainOptions,
-      'format' | 'references' | 'maxDepth' | 'cacheSize' | 'dataFile' | 'dataFilesBeside'
+      | 'format'
+      | 'references'
+      | 'maxDepth'
+      | 'cacheSize'
+      | 'dataFile'
+      | 'dataFilesBeside'
+      | 'passphrase'
+      | 'passphrases'
     > {
   /**
    * The new backing file: the text is stored as given, and means a path relative to the image. None if
@@ -61,6 +68,8 @@ export async function rebase(
     cacheSize,
     dataFile,
     dataFilesBeside,
+    passphrase: options.passphrase,
+    passphrases: options.passphrases,
     writable: true,
   });
   try {
@@ -118,6 +127,7 @@ async function makeIndependent(
     maxDepth,
     cacheSize,
     dataFilesBeside,
+    passphrases: options.passphrases,
   };
   // With the image beside it, a new chain that leads back to the image is a loop.
   const chain = await resolver.open(name.location, newChain, [top]);

@@ -2,6 +2,7 @@ import {
   type Awaitable,
   type CompressedExtent,
   type CompressionCodec,
+  isLamellaError,
   isPromise,
   LamellaError,
   type Storage,
@@ -168,7 +169,11 @@ export class CompressedClusters {
     return input;
   }
 
+  /** What went wrong, unless it was the platform that can't decompress at all. */
   #damaged(range: CompressedRange, cause: unknown): LamellaError {
+    if (isLamellaError(cause, 'UNSUPPORTED')) {
+      return cause;
+    }
     return new LamellaError('CORRUPT', 'a compressed cluster does not decompress', {
       location: this.#storage.location,
       offset: range.offset,

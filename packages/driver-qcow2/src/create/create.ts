@@ -8,10 +8,15 @@ import {
 import { makeDataFile } from '../data-file/create.js';
 import { writeNewLuks } from '../encryption/luks/create.js';
 import { noCrypto } from '../encryption/options.js';
+import { Geometry } from '../geometry.js';
 import { serialiseHeader } from '../header/serialise.js';
 import { refcountWidth } from '../refcount/refcount-width.js';
 import { writeIdentityTables } from './identity-tables.js';
 import { type Layout, planLayout } from './layout.js';
+import { preallocatedL1, writePreallocated } from './preallocate.js';
+
+/** Bytes of refcounts that are written at once. */
+const CHUNK = 64 * 1024;
 
 /**
  * Writes a new, empty image and makes it durable. The header comes last, so that an unfinished image is
@@ -26,18 +31,21 @@ export async function createImage(
   crypto: CryptoPlatform | undefined,
 ): Promise<void> {
   const layout = planLayout(options, crypto);
-  const { header, clusters } = layout;
-  const clusterSize = 2 ** header.clusterBits;
+  const { header, area, encryption } = layout;
   if (layout.dataFile !== undefined) {
     await makeDataFile(layout.dataFile, header.size, options);
   }
-  await storage.writeZeroes(0, clusters * clusterSize);
+  await storage.writeZeroes(0, area.l2Offset);
   await storage.write(refcountTable(layout), header.refcountTableOffset);
   await writeBlocks(storage, layout);
   if (layout.dataFile?.raw === true) {
     await writeIdentityTables(storage, layout);
   }
   await writeEncryption(storage, layout, crypto);
+  if (area.l2Tables > 0) {
+    await storage.write(preallocatedL1(area, 2 ** header.clusterBits), header.l1Offset);
+    await writePreallocated(storage, new Geometry(header), area, encryption !== undefined);
+  }
   await storage.flush();
   await storage.write(serialiseHeader(header, storage.location), 0);
   await storage.flush();
@@ -72,18 +80,22 @@ function refcountTable(layout: Layout): Uint8Array {
   return bytes;
 }
 
+/** The blocks lie one behind the other, so their entries can be written as if they were one. */
 async function writeBlocks(storage: Storage, layout: Layout): Promise<void> {
-  const clusterSize = 2 ** layout.header.clusterBits;
   const bits = 2 ** layout.header.refcountOrder;
-  const perBlock = (clusterSize * 8) / bits;
   const width = refcountWidth(bits);
-  for (let index = 0; index < layout.refcountBlocks; index += 1) {
-    const count = Math.min(perBlock, layout.clusters - index * perBlock);
-    const bytes = new Uint8Array(Math.ceil((count * bits) / 8));
-    const view = viewOf(bytes);
-    for (let entry = 0; entry < count; entry += 1) {
-      width.set(view, entry, 1);
+  const perChunk = (CHUNK * 8) / bits;
+  const full = new Uint8Array(Math.min(CHUNK, Math.ceil((layout.clusters * bits) / 8)));
+  const view = viewOf(full);
+  for (let entry = 0; entry < Math.min(perChunk, layout.clusters); entry += 1) {
+    width.set(view, entry, 1);
+  }
+  for (let first = 0; first < layout.clusters; first += perChunk) {
+    const count = Math.min(perChunk, layout.clusters - first);
+    const bytes = full.slice(0, Math.ceil((count * bits) / 8));
+    for (let entry = count; entry < (bytes.length * 8) / bits; entry += 1) {
+      width.set(viewOf(bytes), entry, 0);
     }
-    await storage.write(bytes, firstBlock(layout) + index * clusterSize);
+    await storage.write(bytes, firstBlock(layout) + (first * bits) / 8);
   }
 }

@@ -24,10 +24,11 @@ import {
   V3_WRITTEN_LENGTH,
 } from '../header/header.js';
 import { type Qcow2CreateOptions, readCreateOptions } from './options.js';
+import { type PreallocatedArea, preallocatedClusters } from './preallocate.js';
 
 /**
  * Where everything in a new image goes: header, refcount table, refcount blocks, L1 table, LUKS header, L2
- * tables.
+ * tables, preallocated clusters.
  */
 export interface Layout {
   readonly header: Header;
@@ -37,6 +38,7 @@ export interface Layout {
   readonly encryption: NewEncryption | undefined;
   /** Byte offset of the LUKS header, where there is one. */
   readonly luksOffset: number;
+  readonly area: PreallocatedArea;
   readonly dataFile: NewDataFile | undefined;
   /** Byte offset of the L2 tables; there are as many as L1 entries where the data file is raw, else none. */
   readonly l2Offset: number;
@@ -56,11 +58,18 @@ export function planLayout(create: CreateOptions, crypto: CryptoPlatform | undef
   const luksBytes =
     options.encryption?.method === 'luks' ? luksLength(options.encryption.settings) : 0;
   const luksClusters = Math.ceil(luksBytes / clusterSize);
-  const l2Clusters = options.dataFile?.raw === true ? l1Size : 0;
-  const others = 1 + l1Clusters + luksClusters + l2Clusters;
+  const { l2Tables, dataClusters } =
+    options.preallocation === 'off'
+      ? { l2Tables: 0, dataClusters: 0 }
+      : preallocatedClusters(size, clusterSize, options.extendedL2 ? 16 : 8);
+  const l2Clusters = options.dataFile?.raw === true ? l1Size : l2Tables;
+  const others = 1 + l1Clusters + luksClusters + l2Clusters + dataClusters;
   const counted = countClusters(others, clusterSize, 2 ** options.refcountOrder);
   const l1Offset = (1 + counted.tableClusters + counted.blocks) * clusterSize;
   const luksOffset = l1Offset + l1Clusters * clusterSize;
+  const l2Offset = luksOffset + luksClusters * clusterSize;
+  const clusters = others + counted.tableClusters + counted.blocks;
+  assertLength(clusters * clusterSize);
   const needed: HeaderExtension[] = [];
   if (options.dataFile !== undefined) {
     const data = new TextEncoder().encode(options.dataFile.name);
@@ -74,7 +83,14 @@ export function planLayout(create: CreateOptions, crypto: CryptoPlatform | undef
     encryption: options.encryption,
     luksOffset,
     dataFile: options.dataFile,
-    l2Offset: luksOffset + luksClusters * clusterSize,
+    l2Offset,
+    area: {
+      preallocation: options.preallocation,
+      l2Offset,
+      l2Tables,
+      dataOffset: l2Offset + l2Tables * clusterSize,
+      dataClusters,
+    },
     header: {
       version: options.version,
       clusterBits: options.clusterBits,
@@ -101,7 +117,7 @@ export function planLayout(create: CreateOptions, crypto: CryptoPlatform | undef
       backing: create.backing,
       dataFile: options.dataFile?.name,
     },
-    clusters: others + counted.tableClusters + counted.blocks,
+    clusters,
     refcountBlocks: counted.blocks,
   };
 }
@@ -129,6 +145,14 @@ function l1Entries(size: number, clusterSize: number, extendedL2: boolean): numb
     );
   }
   return entries;
+}
+
+function assertLength(bytes: number): void {
+  if (!Number.isSafeInteger(bytes)) {
+    throw new LamellaError('LIMIT_EXCEEDED', 'the file would pass 8 PiB', {
+      hint: 'Preallocate a smaller disk, or nothing.',
+    });
+  }
 }
 
 /** Clusters of the refcount structures that describe `others` clusters and themselves. */

@@ -4,6 +4,8 @@ import {
   isPowerOfTwo,
   LamellaError,
   type OptionSchema,
+  PREALLOCATIONS,
+  type Preallocation,
   parseOptions,
 } from '@lamella/core';
 import { DATA_FILE_OPTIONS, type NewDataFile, readDataFile } from '../data-file/options.js';
@@ -44,6 +46,13 @@ export const CREATE_OPTIONS: OptionSchema = {
     default: 'zlib',
     choices: COMPRESSION_TYPES,
   },
+  preallocation: {
+    type: 'string',
+    description:
+      'Space to reserve: none, the metadata, the blocks of the file, or zeroes written to it',
+    default: 'off',
+    choices: PREALLOCATIONS,
+  },
   ...DATA_FILE_OPTIONS,
   ...ENCRYPTION_OPTIONS,
 };
@@ -58,6 +67,7 @@ export interface Qcow2CreateOptions {
   readonly lazyRefcounts: boolean;
   readonly extendedL2: boolean;
   readonly compressionType: CompressionType;
+  readonly preallocation: Preallocation;
   readonly dataFile: NewDataFile | undefined;
   readonly encryption: NewEncryption | undefined;
 }
@@ -83,6 +93,7 @@ export function readCreateOptions(
     lazyRefcounts: values.lazy_refcounts === true,
     extendedL2: values.extended_l2 === true,
     compressionType: compressionType ?? 'zlib',
+    preallocation: PREALLOCATIONS.find((name) => name === values.preallocation) ?? 'off',
     dataFile: readDataFile(values, version, options),
     encryption: readEncryption(values, options, crypto),
   };
@@ -94,6 +105,21 @@ export function readCreateOptions(
   }
   assertCombination(checked);
   assertBacking(options);
+  if (checked.preallocation !== 'off' && checked.dataFile !== undefined) {
+    throw new LamellaError(
+      'UNSUPPORTED',
+      'space in an external data file is not preallocated yet',
+      {
+        hint: 'Say preallocation=off; data_file_raw=on has all metadata from the start.',
+      },
+    );
+  }
+  if (checked.preallocation !== 'off' && options.backing !== undefined && !checked.extendedL2) {
+    refuse(
+      'a backing file and preallocation go together only with extended L2 entries',
+      'Say extended_l2=on, or leave one of them out.',
+    );
+  }
   return checked;
 }
 

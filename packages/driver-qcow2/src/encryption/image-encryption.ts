@@ -13,6 +13,9 @@ import {
 import { amendKeys } from './luks/amend.js';
 import type { LuksVolume } from './luks/luks-volume.js';
 
+/** Bytes ciphered at once. */
+const PIECE = 1024 * 1024;
+
 /** What an {@link ImageEncryption} is made of. */
 export interface EncryptionParts {
   readonly cipher: DataCipher;
@@ -78,6 +81,23 @@ export class ImageEncryption {
     return placement.kind === 'in-place'
       ? { ...placement, cipher }
       : new CipheredAllocation(placement, cipher);
+  }
+
+  /**
+   * Writes zeroes, ciphered.
+   *
+   * @param host - byte offset within the storage
+   * @param guest - byte offset on the disk
+   * @param length - bytes, whole sectors
+   * @throws LamellaError as `Storage.write`
+   */
+  async writeZeroes(storage: Storage, host: number, guest: number, length: number): Promise<void> {
+    const { cipher } = this.#parts;
+    for (let done = 0; done < length; done += PIECE) {
+      const piece = new Uint8Array(Math.min(PIECE, length - done));
+      await cipher.encrypt(piece, this.#range(host + done, guest + done).position);
+      await storage.write(piece, host + done);
+    }
   }
 
   /**

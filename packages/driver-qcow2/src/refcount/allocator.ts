@@ -68,6 +68,16 @@ export class Allocator {
     return isPromise(run) ? run.then((allocated) => this.#admit(allocated)) : this.#admit(run);
   }
 
+  /**
+   * First cluster behind everything in use; may be a bit further back than that.
+   *
+   * @throws LamellaError `CORRUPT`, `IO_ERROR`
+   */
+  async end(): Promise<number> {
+    this.#end ??= await this.#findEnd();
+    return this.#end;
+  }
+
   /** Clusters whose refcount fell to 0 may be given out. */
   release(first: number, count: number): void {
     this.#free.add(first, count);

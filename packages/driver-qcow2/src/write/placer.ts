@@ -103,17 +103,13 @@ export class ClusterPlacer implements Placer {
     at: GuestPosition,
     index: number,
   ): 'allocate' | 'in-place' | 'fill' {
-    const { entries, tables, geometry } = this.#writer;
+    const { entries, tables } = this.#writer;
     const kind = entries.kind(slice, index);
     if (kind === KIND.invalid) {
       throw entries.invalid(slice, index);
     }
     const owned = tables.isOwned(at.l1Index) && (entries.high(slice, index) & COPIED) !== 0;
     if (owned && (kind === KIND.data || kind === KIND.preallocated)) {
-      const end = geometry.externalData ? Number.POSITIVE_INFINITY : this.#data.size;
-      if (this.#host(slice, index) >= end && kind === KIND.data) {
-        throw entries.outside(slice, index);
-      }
       return kind === KIND.data ? 'in-place' : 'fill';
     }
     return 'allocate';

@@ -102,9 +102,6 @@ export class SubclusterPlacer implements Placer {
     const { entries } = this.#writer;
     const first = Math.floor(at.inCluster / subclusterSize);
     const host = this.#host(slice, at.entry);
-    if (host >= this.#data.size && !this.#geometry.externalData) {
-      throw entries.outside(slice, at.entry);
-    }
     let end = (first + runLength(entries.allocated(slice, at.entry), first)) * subclusterSize;
     for (
       let next = 1;

@@ -103,11 +103,10 @@ export function qemuCheckEncrypted(path: string, pass: string): number | null {
 }
 
 /** QEMU measures iterations by CPU time and gives up where the clock is too coarse for a busy machine. */
-function patiently(...args: string[]): void {
+export function patiently(...args: string[]): string {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      qemu('qemu-img', ...args);
-      return;
+      return qemu('qemu-img', ...args);
     } catch (error) {
       if (attempt === 10 || !String(error).includes('Unable to get accurate CPU usage')) {
         throw error;
