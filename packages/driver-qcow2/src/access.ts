@@ -62,7 +62,8 @@ export function keptAutoclear(header: Header): FeatureBits {
   );
 }
 
-function hasValidBitmaps(header: Header): boolean {
+/** Whether the image has bitmaps that are up to date, as far as the header tells. */
+export function hasValidBitmaps(header: Header): boolean {
   return (
     hasFeature(header.autoclear, AUTOCLEAR.bitmaps) &&
     findExtension(header.extensions, EXTENSION.bitmaps) !== undefined

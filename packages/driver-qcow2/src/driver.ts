@@ -11,7 +11,8 @@ import {
   viewOf,
 } from '@lamella/core';
 import { inject, injectAll, injectable } from 'tsyringe';
-import { assertReadable, assertWritable, keptAutoclear } from './access.js';
+import { assertReadable, assertWritable, hasValidBitmaps, keptAutoclear } from './access.js';
+import { withBitmaps } from './bitmaps/extension.js';
 import { openForCheck } from './check/check-image.js';
 import { repairUnclean } from './check/unclean.js';
 import { createImage } from './create/create.js';
@@ -22,9 +23,11 @@ import { openDataFile } from './data-file/open.js';
 import { AMEND_KEY_OPTIONS } from './encryption/luks/amend.js';
 import { openEncryption } from './encryption/open.js';
 import { ENCRYPTION_OPEN_OPTIONS } from './encryption/options.js';
+import { EXTENSION, findExtension } from './header/extensions.js';
 import { hasFeature, INCOMPATIBLE } from './header/features.js';
 import { FIELD, type Header, MAGIC } from './header/header.js';
 import { readHeader } from './header/parse.js';
+import { rewriteHeader } from './header/rewrite.js';
 import { featuresPatch } from './header/serialise.js';
 import { validateTables } from './header/validate.js';
 import { Qcow2Image, readParts } from './image.js';
@@ -105,10 +108,16 @@ export class Qcow2Driver implements BlockDriver {
   }
 }
 
-/** Data of autoclear features that this driver does not keep current count as stale from now on. */
+/**
+ * Data of autoclear features that this driver does not keep current count as stale from now on. Bitmaps that
+ * are stale already are forgotten; QEMU does so too and warns as long as they are there.
+ */
 async function clearUnknownFeatures(storage: Storage, header: Header): Promise<void> {
   const kept = keptAutoclear(header);
-  if (header.autoclear.high !== kept.high || header.autoclear.low !== kept.low) {
+  const stale = findExtension(header.extensions, EXTENSION.bitmaps);
+  if (header.version === 3 && stale !== undefined && !hasValidBitmaps(header)) {
+    await rewriteHeader(storage, withBitmaps({ ...header, autoclear: kept }, undefined));
+  } else if (header.autoclear.high !== kept.high || header.autoclear.low !== kept.low) {
     const patch = featuresPatch('autoclear', kept);
     await storage.write(patch.bytes, patch.offset);
     await storage.flush();

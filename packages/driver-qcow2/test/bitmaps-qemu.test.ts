@@ -1,9 +1,9 @@
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Disk, type MemoryStorage, type OptionValue } from '@lamella/core';
 import t, { type Test } from 'tap';
 import { RecordingBitmaps } from '#internal/bitmaps/recording-bitmaps.js';
 import { readHeader } from '#internal/header/parse.js';
-import { rewriteHeader } from '#internal/header/rewrite.js';
 import { readParts } from '#internal/image.js';
 import { writeParts } from '#internal/writable-image.js';
 import { HAVE_NBD, qemuBitmaps, qemuRanges, rangesFrom, storedBitmaps } from './support/bitmaps.js';
@@ -174,9 +174,7 @@ async function resized(storage: MemoryStorage, size: number, everything = false)
   const setup = { storage, codecs: [], header: await readHeader(storage) };
   const parts = await writeParts(await readParts(setup));
   const bitmaps = new RecordingBitmaps(parts);
-  const prepared = await bitmaps.prepare(parts.header, { size, everything });
-  await rewriteHeader(storage, { ...prepared.header, size });
-  prepared.commit();
+  await bitmaps.rewriteHeader({ ...parts.header, size }, everything);
   await parts.flusher.flush();
 }
 
@@ -253,6 +251,52 @@ t.test('an overlay that is emptied shows the same: nothing is recorded', qemuTes
   await emptied.makeEmpty?.();
   await emptied.close();
   t.same(await decoded(top), await decoded(loadFile(path)));
+});
+
+t.test('bitmaps that are stale are forgotten by a writer', qemuTest, async (t) => {
+  const path = join(directory(t), 'image');
+  writeFileSync(`${path}.base`, filled(M, 1));
+  for (const wanted of ['none', 'new']) {
+    const storage = await newImage(4 * M, {}, { location: `${path}.base`, format: 'raw' });
+    const disk = await openDisk([storage], { writable: true });
+    await disk.bitmaps.add({ name: 'old' });
+    await disk.close();
+    storage.write(new Uint8Array(8), 88);
+    await saveFile(storage, path);
+    t.match(qemuCheck(path).text, /without bitmap|lacking bitmap/);
+    const again = await openDisk([storage], { writable: true });
+    t.same(again.bitmaps.list(), []);
+    if (wanted === 'new') {
+      await again.bitmaps.add({ name: 'new' });
+    }
+    await again.close();
+    await saveFile(storage, path);
+    const { code, text } = qemuCheck(path);
+    t.equal(code, 3, 'what they took is a leak');
+    t.notMatch(text, /bitmap/);
+    t.match(qemuImg('info', '-f', 'qcow2', path), /image\.base/);
+    t.equal(qemuBitmaps(path).length, wanted === 'new' ? 1 : 0);
+  }
+});
+
+t.test('the refcount table grows while bitmaps are stored', async (t) => {
+  const options = { cluster_size: 512, refcount_bits: 64 };
+  const storage = await newImage(16 * M, options);
+  const disk = await openDisk([storage], { writable: true });
+  const tables = new Set<number>();
+  await disk.write(filled(1.8 * M, 1), 14 * M);
+  for (let index = 0; index < 40; index += 1) {
+    await disk.bitmaps.add({ name: `${index}`, granularity: 512 });
+    // Every other sector, so that no cluster of bits is all alike.
+    for (let at = 0; at < 16 * M && index % 10 === 0; at += 2 * M) {
+      await disk.write(filled(512, index + 1), at + index * 1024);
+    }
+    await disk.bitmaps.merge(`${index}`, ['0']);
+    tables.add((await readHeader(storage)).refcountTableOffset);
+  }
+  await disk.close();
+  t.ok(tables.size > 1, `${tables.size} tables`);
+  t.same(await verify(storage), { corruptions: [], leaks: 0 });
 });
 
 t.test('bitmaps that QEMU left in use', qemuTest, async (t) => {

@@ -50,6 +50,11 @@ async function openAndClose(storage: MemoryStorage): Promise<void> {
   await (await openDisk(storage)).close();
 }
 
+/** The same for an image alone, without what is below it. */
+async function openAndCloseImage(storage: MemoryStorage): Promise<void> {
+  await (await driver.open(storage, { writable: true })).close();
+}
+
 /** What the guest sees. */
 async function contentOf(storage: MemoryStorage): Promise<Uint8Array> {
   const disk = await openDisk(storage, false);
@@ -130,6 +135,20 @@ t.test('growing the disk over parked clusters shows zeroes', async (t) => {
   const content = await contentOf(storage);
   t.ok(sameBytes(content.subarray(3 * MIB), pattern(3, 3 * MIB)));
   t.ok(sameBytes(content.subarray(0, 3 * MIB), old));
+});
+
+t.test('what shows a backing file goes on showing it', async (t) => {
+  const storage = MemoryStorage.from(await leaky());
+  const image = await driver.open(storage, { writable: true, forCheck: true });
+  await image.check({});
+  await image.setBacking({ location: 'base.raw', format: 'raw' });
+  await image.close();
+  await storage.write(Uint8Array.of(2 | 1 | 4), 16);
+  const before = await kindsOf(storage);
+  t.ok(before.includes('unallocated'));
+  await openAndCloseImage(storage);
+  t.match(await inspect(storage), { leaks: 0, problems: [], needCheck: false });
+  t.same(await kindsOf(storage), before);
 });
 
 t.test('a check alone parks nothing', async (t) => {

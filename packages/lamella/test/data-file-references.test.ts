@@ -112,14 +112,19 @@ t.test('a name in an image is a path, whatever it looks like', async (t) => {
     `file:${join(directory, 'secret')}`,
     'nbd:localhost:10809',
     'json:{',
+    'x'.repeat(5000),
+    'nul\0byte',
   ]) {
     writeFileSync(path, (await imageWithDataFile(name)).image);
     for (const references of ['follow', { within: [directory] }] as const) {
       const error = await failure(() => lamella.open(path, { references }));
       t.ok(
-        error.code === 'NOT_FOUND' || error.code === 'REFERENCE_DENIED',
+        ['NOT_FOUND', 'REFERENCE_DENIED', 'INVALID_ARGUMENT', 'IO_ERROR'].includes(error.code),
         `${name}: ${error.message}`,
       );
+    }
+    if (name.length > 1000 || name.includes('\0')) {
+      continue;
     }
     await using skipped = await lamella.open(path, { references: 'skip' });
     t.equal(skipped.layers[0]?.references.dataFile?.location, name);

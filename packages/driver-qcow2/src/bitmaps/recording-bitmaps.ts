@@ -3,7 +3,6 @@ import {
   type Awaitable,
   type ByteRange,
   isLamellaError,
-  isPowerOfTwo,
   LamellaError,
 } from '@lamella/core';
 import { unsupported } from '../errors.js';
@@ -12,19 +11,17 @@ import { readHeader } from '../header/parse.js';
 import { rewriteHeader } from '../header/rewrite.js';
 import { FLAG, serialiseDirectory } from './directory.js';
 import { DirtyBits } from './dirty-bits.js';
-import { type BitmapsExtension, parseBitmapsExtension } from './extension.js';
-import { bitCount, GRANULARITY_BITS, MAX_BITMAP_BYTES, MAX_BITMAPS, MAX_NAME } from './limits.js';
+import { type BitmapsExtension, parseBitmapsExtension, withBitmaps } from './extension.js';
+import { bitCount } from './limits.js';
 import type { LoadedBitmaps } from './loaded.js';
+import { assertBitmapSize, newBitmap } from './new-bitmap.js';
 import {
   type BitmapStorageParts,
   type PreparedBitmaps,
   storeBeside,
   type WantedBitmap,
-} from './prepare.js';
+} from './store-beside.js';
 import { STORED_BITS, StoredBitmaps } from './stored-bitmaps.js';
-
-/** Default granularity: that of the clusters, within these bounds. In bytes. */
-const DEFAULT_GRANULARITY = { min: 4096, max: 65536 } as const;
 
 /** The parts of a writable image that its bitmaps use. */
 export interface RecordingParts extends BitmapStorageParts {
@@ -75,7 +72,14 @@ export class RecordingBitmaps extends StoredBitmaps {
   }
 
   override async add(options: AddBitmapOptions): Promise<void> {
-    const wanted = this.#newBitmap(options);
+    this.assertUsable();
+    const { storage, scale } = this.source;
+    const wanted = newBitmap(options, {
+      names: this.bitmaps.map(({ record }) => record.name),
+      version: this.#version,
+      scale,
+      location: storage.location,
+    });
     await this.#change([...this.#wanted(), wanted]);
   }
 
@@ -124,12 +128,13 @@ export class RecordingBitmaps extends StoredBitmaps {
   }
 
   /**
-   * Stores what was recorded and marks the bitmaps as consistent. No request is under way.
+   * Stores what was recorded and marks the bitmaps as consistent. No request is under way. In an image that
+   * is marked as corrupt nothing is stored.
    *
    * @throws LamellaError `NO_SPACE`, `IO_ERROR`, `CORRUPT`; the bitmaps stay marked as in use
    */
   async store(): Promise<void> {
-    if (!this.#marked) {
+    if (!this.#marked || this.#parts.guard.refuses) {
       return;
     }
     const names = this.bitmaps.flatMap(({ record, dirty }) =>
@@ -158,43 +163,54 @@ export class RecordingBitmaps extends StoredBitmaps {
    */
   async whileStored(change: () => Promise<void>): Promise<void> {
     await this.store();
-    await this.locks.exclusive(STORED_BITS, change);
+    await this.locks.exclusive(STORED_BITS, async () => {
+      this.#unknown = 'the image was changed and could not be read again';
+      await change();
+    });
   }
 
   /**
-   * Stores the bitmaps beside those that are there, as they are to be for a disk of another size or with
-   * other data, for somebody who changes the image as a whole. They are kept by writing the header that
-   * comes back. Bits behind a smaller size are gone, bits behind the old size are clear.
+   * Writes the header of a disk whose size or data change with it, with bitmaps that fit: for somebody who
+   * changes the image as a whole, in the place of `rewriteHeader`. Everything else that the header refers to
+   * is on the storage. Bits behind a smaller size are gone, bits behind the old size are clear. The old
+   * bitmaps' space is free after the next flush.
    *
-   * @param header - the image's header as it is
-   * @param size - of the disk to be, in bytes
+   * @param header - the one to write
    * @param everything - the whole disk may have other data: it is recorded
-   * @throws LamellaError as `storeBeside`, `UNSUPPORTED` when there are bitmaps and the disk would have no
-   * bytes
+   * @throws LamellaError as `storeBeside` and `rewriteHeader`, `LIMIT_EXCEEDED` for bitmaps that are too
+   * fine for the size, `UNSUPPORTED` when there are bitmaps and the disk would have no bytes
    */
-  async prepare(
-    header: Header,
-    { size, everything = false }: { readonly size: number; readonly everything?: boolean },
-  ): Promise<PreparedBitmaps> {
+  async rewriteHeader(header: Header, everything = false): Promise<void> {
     this.assertUsable();
-    if (size === 0 && this.bitmaps.length > 0) {
+    const { storage } = this.#parts;
+    if (this.bitmaps.length === 0) {
+      await rewriteHeader(storage, header);
+      return;
+    }
+    if (header.size === 0) {
       throw unsupported(
-        this.source.storage.location,
+        storage.location,
         'a disk of 0 bytes with bitmaps',
         'Remove the bitmaps first.',
       );
     }
     const wanted = this.#wanted().map((bitmap) => {
       const { name, flags, granularityBits } = bitmap;
-      this.#assertSize(name, size, granularityBits);
+      assertBitmapSize(name, header.size, granularityBits, storage.location);
       if (!everything || !isRecording(flags)) {
         return bitmap;
       }
       const all = new DirtyBits();
-      all.set(0, bitCount(size, granularityBits) - 1);
+      all.set(0, bitCount(header.size, granularityBits) - 1);
       return { ...bitmap, added: [...bitmap.added, all] };
     });
-    return this.#storeBeside(header, wanted, size);
+    const prepared = await this.#storeBeside(wanted, header.size);
+    // The flush in between may have moved the refcount table.
+    const { refcountTableOffset, refcountTableClusters } = await readHeader(storage);
+    const renewed = { ...header, refcountTableOffset, refcountTableClusters };
+    // Should this fail, nobody knows which header a crash brings back: the space of neither is given up.
+    await rewriteHeader(storage, withBitmaps(renewed, prepared.extension));
+    prepared.commit();
   }
 
   /** Goes on with what the storage has after the image was changed as a whole. */
@@ -203,71 +219,8 @@ export class RecordingBitmaps extends StoredBitmaps {
     this.#version = parts.header.version;
     this.#extension = parts.bitmaps.extension;
     this.source = sourceOf(parts);
+    this.#unknown = undefined;
     this.#goOn(parts.bitmaps);
-  }
-
-  #newBitmap({ name, granularity, recording = true }: AddBitmapOptions): WantedBitmap {
-    this.assertUsable();
-    const { storage, scale } = this.source;
-    const { location } = storage;
-    if (this.#version !== 3) {
-      throw unsupported(
-        location,
-        'version 2 images cannot store bitmaps',
-        'Upgrade the image: amend it to compat=1.1.',
-      );
-    }
-    const bytes =
-      granularity ??
-      Math.min(DEFAULT_GRANULARITY.max, Math.max(DEFAULT_GRANULARITY.min, scale.clusterSize));
-    const { min, max } = GRANULARITY_BITS;
-    if (!isPowerOfTwo(bytes) || bytes < 2 ** min || bytes > 2 ** max) {
-      throw new LamellaError('INVALID_ARGUMENT', `a bitmap can't have a granularity of ${bytes}`, {
-        location,
-        hint: `It must be a power of two from ${2 ** min} to ${2 ** max} bytes.`,
-      });
-    }
-    const nameBytes = new TextEncoder().encode(name);
-    if (nameBytes.length === 0 || nameBytes.length > MAX_NAME) {
-      throw new LamellaError('INVALID_ARGUMENT', `a bitmap's name of ${nameBytes.length} bytes`, {
-        location,
-        hint: `It must have from 1 to ${MAX_NAME} bytes.`,
-      });
-    }
-    if (this.bitmaps.some(({ record }) => record.name === name)) {
-      throw new LamellaError('ALREADY_EXISTS', `there is a bitmap '${name}' already`, {
-        location,
-        hint: 'Choose another name, or remove it first.',
-      });
-    }
-    if (this.bitmaps.length === MAX_BITMAPS) {
-      throw new LamellaError('LIMIT_EXCEEDED', `the image has ${MAX_BITMAPS} bitmaps already`, {
-        location,
-        hint: 'Remove some first.',
-      });
-    }
-    if (scale.size === 0) {
-      throw unsupported(location, 'a disk of 0 bytes with bitmaps', 'Resize it first.');
-    }
-    const granularityBits = Math.log2(bytes);
-    this.#assertSize(name, scale.size, granularityBits);
-    return {
-      name,
-      nameBytes,
-      flags: recording ? FLAG.auto : 0,
-      granularityBits,
-      table: undefined,
-      added: [],
-    };
-  }
-
-  #assertSize(name: string, size: number, granularityBits: number): void {
-    if (bitCount(size, granularityBits) > MAX_BITMAP_BYTES * 8) {
-      throw new LamellaError('LIMIT_EXCEEDED', `the bitmap '${name}' would take too much space`, {
-        location: this.source.storage.location,
-        hint: `At most ${MAX_BITMAP_BYTES} bytes are supported; use a larger granularity.`,
-      });
-    }
   }
 
   /** The bitmaps as they are, to be stored. */
@@ -287,12 +240,15 @@ export class RecordingBitmaps extends StoredBitmaps {
   /** Stores bitmaps in the place of those that are there. */
   async #change(wanted: readonly WantedBitmap[]): Promise<void> {
     this.#assertKnown();
-    const { storage, flusher } = this.#parts;
+    const { storage, flusher, guard } = this.#parts;
+    if (guard.refuses) {
+      await guard.refuse();
+    }
     await this.locks.exclusive(STORED_BITS, async () => {
-      const header = await readHeader(storage);
-      const prepared = await this.#storeBeside(header, wanted, header.size);
+      const prepared = await this.#storeBeside(wanted, this.source.scale.size);
       try {
-        await rewriteHeader(storage, prepared.header);
+        const header = await readHeader(storage);
+        await rewriteHeader(storage, withBitmaps(header, prepared.extension));
       } catch (error) {
         await this.#examine(prepared, error);
         throw error;
@@ -303,19 +259,14 @@ export class RecordingBitmaps extends StoredBitmaps {
     });
   }
 
-  #storeBeside(
-    header: Header,
-    wanted: readonly WantedBitmap[],
-    size: number,
-  ): Promise<PreparedBitmaps> {
+  #storeBeside(wanted: readonly WantedBitmap[], size: number): Promise<PreparedBitmaps> {
     const kept = new Set(wanted.map(({ table }) => table?.offset));
     const tables = this.bitmaps.map(({ record }) => record.table);
     return storeBeside(this.#parts, {
-      header,
+      size,
       extension: this.#extension,
       wanted,
       unwanted: tables.filter(({ offset }) => !kept.has(offset)),
-      size,
     });
   }
 
@@ -342,6 +293,7 @@ export class RecordingBitmaps extends StoredBitmaps {
     );
     this.replace(this.source, bitmaps);
     this.#extension = extension;
+    this.#parts.guard.bitmapDirectoryMoved(extension);
     this.#marked = false;
     this.#recording = bitmaps.flatMap(({ record, dirty }) =>
       dirty === undefined ? [] : [{ dirty, granularity: 2 ** record.granularityBits }],
@@ -371,7 +323,7 @@ export class RecordingBitmaps extends StoredBitmaps {
     if (this.#unknown !== undefined) {
       throw new LamellaError('IO_ERROR', 'the bitmaps are in an unknown state', {
         location: this.source.storage.location,
-        hint: 'The header could not be written; close the image and open it again.',
+        hint: 'The header could not be written or read; close the image and open it again.',
         cause: this.#unknown,
       });
     }

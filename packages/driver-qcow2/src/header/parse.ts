@@ -23,6 +23,8 @@ import {
 } from './header.js';
 import { HeaderReader } from './header-reader.js';
 
+/** Byte behind the last field that is known; padding and fields of later versions follow. */
+const KNOWN_END = FIELD.compressionType + 1;
 /** Smallest and largest cluster, as powers of two. */
 const MIN_CLUSTER_BITS = 9;
 const MAX_CLUSTER_BITS = 21;
@@ -116,7 +118,7 @@ export function parseHeader(head: Uint8Array, location: string): Header {
     refcountOrder: version === 2 ? 4 : parseRefcountOrder(reader),
     headerLength,
     compressionType: parseCompressionType(reader, incompatible, headerLength),
-    additional: head.slice(Math.min(V3_WRITTEN_LENGTH, headerLength), headerLength),
+    additional: head.slice(Math.min(KNOWN_END, headerLength), headerLength),
     extensions,
     backing: parseBacking(reader, extensions),
     dataFile: parseDataFile(reader, incompatible, extensions),
@@ -276,7 +278,8 @@ function parseDataFile(
   extensions: readonly HeaderExtension[],
 ): string | undefined {
   const name = findExtension(extensions, EXTENSION.externalDataFile)?.data;
-  return hasFeature(incompatible, INCOMPATIBLE.externalDataFile) && name !== undefined
+  const given = name !== undefined && name.length > 0;
+  return given && hasFeature(incompatible, INCOMPATIBLE.externalDataFile)
     ? decodeName(reader, name, reader.uint32(FIELD.headerLength))
     : undefined;
 }

@@ -152,12 +152,16 @@ export class PointerTable {
     return this.#copied[index] === 1;
   }
 
-  /** Lets an entry point to a cluster that it alone refers to; 0 for nothing. */
-  set(index: number, pointer: number): void {
+  /**
+   * Lets an entry point to a cluster; 0 for nothing.
+   *
+   * @param alone - whether nothing else refers to the cluster
+   */
+  set(index: number, pointer: number, alone = true): void {
     this.#watcher?.(pointer);
     this.#entries[index] = pointer;
     if (this.#format.copiedFlag) {
-      this.#copied[index] = pointer === 0 ? 0 : 1;
+      this.#copied[index] = pointer !== 0 && alone ? 1 : 0;
     }
     this.#dirty.add(Math.floor(index / SECTOR_ENTRIES));
   }

@@ -2,25 +2,27 @@ import { type CompressionCodec, LamellaError } from '@lamella/core';
 import { inject, injectable } from 'tsyringe';
 import { corruptStream } from './corrupt-stream.js';
 import { type SoundFrame, soundFrame } from './zstd-frame.js';
-import { ZSTD_LIBRARY, type ZstdLibrary } from './zstd-library.js';
+import { ZSTD_LIBRARY, type ZstdFinder, type ZstdLibrary } from './zstd-library.js';
 
 /** Frames that could give this many times what they have to are decompressed one at a time. */
 const PLAUSIBLE_EXCESS = 4;
 
 /**
- * Zstandard (RFC 8878), on the thread pool: by Node.js itself where it has it (22.15, 23.8 and later), else
- * by the optional dependency `@toondepauw/node-zstd`.
+ * Zstandard (RFC 8878), on the thread pool: by the system's library where koffi can call it, by Node.js
+ * itself where it has it (22.15, 23.8 and later), else by the optional dependency `@toondepauw/node-zstd`.
  */
 @injectable()
 export class ZstdCodec implements CompressionCodec {
   readonly name = 'zstd';
-  readonly #library: ZstdLibrary | undefined;
+  #library: ZstdLibrary | ZstdFinder | undefined;
   #turn: Promise<void> = Promise.resolve();
 
   /**
-   * @param library - what does the work; without it every call fails
+   * @param library - what does the work, or what finds it when it is needed; without it every call fails
    */
-  constructor(@inject(ZSTD_LIBRARY, { isOptional: true }) library: ZstdLibrary | undefined) {
+  constructor(
+    @inject(ZSTD_LIBRARY, { isOptional: true }) library: ZstdLibrary | ZstdFinder | undefined,
+  ) {
     this.#library = library;
   }
 
@@ -35,6 +37,11 @@ export class ZstdCodec implements CompressionCodec {
   async decompress(input: Uint8Array, outputLength: number): Promise<Uint8Array> {
     const library = this.#present;
     const frame = soundFrame(input, outputLength);
+    if (library.decompressInto !== undefined) {
+      const output = new Uint8Array(outputLength);
+      await this.#decompressInto(library.decompressInto, frame, output);
+      return output;
+    }
     const output =
       frame.mostBytes > PLAUSIBLE_EXCESS * outputLength
         ? await this.#alone(() => this.#decompress(library, frame, outputLength))
@@ -46,6 +53,20 @@ export class ZstdCodec implements CompressionCodec {
   }
 
   /**
+   * Decompresses one cluster into memory of the caller, which is overwritten whatever comes of it.
+   *
+   * @throws LamellaError as {@link ZstdCodec.decompress}
+   */
+  async decompressInto(input: Uint8Array, output: Uint8Array): Promise<void> {
+    const { decompressInto } = this.#present;
+    if (decompressInto === undefined) {
+      output.set(await this.decompress(input, output.length));
+    } else {
+      await this.#decompressInto(decompressInto, soundFrame(input, output.length), output);
+    }
+  }
+
+  /**
    * Compresses one cluster at zstd's default level, into a frame that says how many bytes it gives and needs
    * no larger window.
    *
@@ -54,12 +75,18 @@ export class ZstdCodec implements CompressionCodec {
    * @throws LamellaError `UNSUPPORTED` without a library
    */
   async compress(input: Uint8Array, maxLength: number): Promise<Uint8Array | undefined> {
-    const compressed = await this.#present.compress(input);
+    const compressed = await this.#present.compress(input, maxLength);
+    if (compressed === undefined) {
+      return undefined;
+    }
     const { bytes: frame } = soundFrame(compressed, input.length);
     return frame.length <= maxLength ? frame : undefined;
   }
 
   get #present(): ZstdLibrary {
+    if (typeof this.#library === 'function') {
+      this.#library = this.#library();
+    }
     if (this.#library === undefined) {
       throw new LamellaError('UNSUPPORTED', 'there is no zstd on this platform', {
         hint: 'Use Node.js 22.15 or later, or install @toondepauw/node-zstd.',
@@ -76,6 +103,18 @@ export class ZstdCodec implements CompressionCodec {
       () => undefined,
     );
     return result;
+  }
+
+  async #decompressInto(
+    run: NonNullable<ZstdLibrary['decompressInto']>,
+    frame: SoundFrame,
+    output: Uint8Array,
+  ): Promise<void> {
+    try {
+      await run(frame.bytes, output);
+    } catch (cause) {
+      throw corruptStream(this.name, 'is damaged', cause);
+    }
   }
 
   async #decompress(

@@ -1,6 +1,6 @@
 import { LamellaError, type Storage, viewOf, writeUint64 } from '@lamella/core';
+import type { MetadataGuard } from '../check/metadata-guard.js';
 import type { Geometry } from '../geometry.js';
-import type { Header } from '../header/header.js';
 import type { Allocator } from '../refcount/allocator.js';
 import { allocateContiguously } from '../refcount/contiguous.js';
 import type { Drops } from '../refcount/drops.js';
@@ -15,7 +15,7 @@ import {
   type TablePlace,
 } from './directory.js';
 import type { DirtyBits } from './dirty-bits.js';
-import { type BitmapsExtension, withBitmaps } from './extension.js';
+import type { BitmapsExtension } from './extension.js';
 import { type BitmapScale, MAX_DIRECTORY, tableLength } from './limits.js';
 import { ALL_ONES, ALL_ZEROES, TableReader } from './table.js';
 
@@ -27,6 +27,7 @@ export interface BitmapStorageParts {
   readonly drops: Drops;
   readonly flusher: Flusher;
   readonly pressure: Pressure;
+  readonly guard: MetadataGuard;
 }
 
 /** A bitmap as it is to be stored. */
@@ -43,20 +44,18 @@ export interface WantedBitmap {
 
 /** What the storage has now and what it is to have. */
 export interface BitmapChange {
-  readonly header: Header;
+  /** Size of the disk that the bitmaps are to describe, in bytes. */
+  readonly size: number;
   /** Where the directory is now. */
   readonly extension: BitmapsExtension | undefined;
   readonly wanted: readonly WantedBitmap[];
   /** Tables that nobody wants any more. */
   readonly unwanted: readonly TablePlace[];
-  /** Size of the disk that the bitmaps are to describe, in bytes. */
-  readonly size: number;
 }
 
 /** Bitmaps that are on the storage, durably, but that the header does not refer to yet. */
 export interface PreparedBitmaps {
-  /** The header that refers to them, to be written as a whole (`rewriteHeader`). */
-  readonly header: Header;
+  /** What the header has to say, to be written as a whole (`withBitmaps`, `rewriteHeader`). */
   readonly extension: BitmapsExtension | undefined;
   readonly records: readonly BitmapRecord[];
   /** The header is durable: what only the old one referred to is free after the next flush. */
@@ -66,8 +65,9 @@ export interface PreparedBitmaps {
 }
 
 /**
- * Stores bitmaps beside those that are there: bits, tables, directory, all in unused clusters. Nothing
- * changes until the header that comes back is written.
+ * Stores bitmaps beside those that are there: bits, tables, directory, all in unused clusters, and makes
+ * them durable. Nothing changes until a header says where they are. It has to be read after this, which may
+ * move the refcount table.
  *
  * @throws LamellaError `NO_SPACE`, `IO_ERROR`, `CORRUPT`, `LIMIT_EXCEEDED`; nothing has changed then
  */
@@ -116,7 +116,6 @@ class Preparation {
     const extension = await this.#storeDirectory(records);
     await this.#parts.flusher.flush();
     return {
-      header: withBitmaps(this.#change.header, extension),
       extension,
       records,
       commit: () => this.#drop(this.#obsolete, true),
