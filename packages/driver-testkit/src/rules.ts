@@ -8,8 +8,7 @@ export interface Rule {
 
 const rule = (of: string, text: string): Rule => ({ of, text });
 
-/** Every rule that the suite checks, by number. */
-export const RULES = {
+const ALL = {
   'driver-1': rule(
     'BlockDriver.format',
     'The name is one word of lower-case letters, digits, dots, dashes and underscores, the same for every instance.',
@@ -223,4 +222,7 @@ export const RULES = {
 } as const satisfies Record<string, Rule>;
 
 /** Number of a rule: `map-1`. */
-export type RuleId = keyof typeof RULES;
+export type RuleId = keyof typeof ALL;
+
+/** Every rule that the suite checks, by number. */
+export const RULES: Readonly<Record<RuleId, Rule>> = ALL;

@@ -1,0 +1,77 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core';
+import { publint } from 'publint';
+import { formatMessage } from 'publint/utils';
+import t from 'tap';
+import { filesIn, pack, packages } from './support/packages.js';
+
+/** Our packages are ES modules only: that `require` gets one is no mistake, and Node.js 10 is not served. */
+const MEANT = ['CJSResolvesToESM', 'NoResolution'];
+const SERVED = ['node16-esm', 'bundler'];
+
+for (const pkg of packages()) {
+  const { name } = pkg.manifest;
+  t.test(name, async (t) => {
+    const tarball = await pack(pkg, t.testdir());
+
+    const { messages } = await publint({ pkgDir: pkg.folder, strict: true });
+    const told = messages.map((message) =>
+      formatMessage(message, JSON.parse(JSON.stringify(pkg.manifest))),
+    );
+    t.same(told, [], 'publint finds nothing');
+
+    const bytes = new Uint8Array(await readFile(tarball));
+    const analysis = await checkPackage(createPackageFromTarballData(bytes));
+    t.ok(analysis.types !== false, 'there are types');
+    const problems = 'problems' in analysis ? analysis.problems : [];
+    t.same(
+      problems.filter((problem) => {
+        const { kind } = problem;
+        const served = !('resolutionKind' in problem) || SERVED.includes(problem.resolutionKind);
+        return served || !MEANT.includes(kind);
+      }),
+      [],
+      'attw finds nothing',
+    );
+
+    const files = await filesIn(tarball);
+    const foreign = files.filter((file) =>
+      /(^package\/(test|build|node_modules|tsconfig)|\.tsbuildinfo$|\.test\.|\.tap)/.test(file),
+    );
+    t.same(
+      foreign.filter((file) => !file.startsWith('package/template/')),
+      [],
+      'no development files',
+    );
+    t.ok(files.includes('package/dist/index.d.ts') || files.includes('package/dist/main.js'));
+
+    const { manifest } = pkg;
+    t.ok(manifest.description, 'has a description');
+    t.equal(manifest.license, 'MIT');
+    t.ok(manifest.sideEffects !== undefined, 'says whether importing it has side effects');
+    t.ok(manifest.files?.includes('dist'), 'says which files belong to it');
+    const declared = Object.keys({
+      ...manifest.dependencies,
+      ...manifest.optionalDependencies,
+      ...manifest.peerDependencies,
+      [name]: '',
+    });
+    const undeclared = new Set<string>();
+    for (const file of files.filter((each) => /^package\/dist\/.*(\.js|\.d\.ts)$/.test(each))) {
+      const text = await readFile(join(pkg.folder, file.slice('package/'.length)), 'utf8');
+      for (const [, imported = ''] of text.matchAll(
+        /^(?:import|export)\b[^;]*?\bfrom ['"]([^'"]+)['"]/gm,
+      )) {
+        const packageName = imported
+          .split('/')
+          .slice(0, imported.startsWith('@') ? 2 : 1)
+          .join('/');
+        if (!/^(\.|#|node:)/.test(imported) && !declared.includes(packageName)) {
+          undeclared.add(packageName);
+        }
+      }
+    }
+    t.same([...undeclared], [], 'imports nothing that is not declared');
+  });
+}
