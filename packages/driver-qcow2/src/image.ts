@@ -5,6 +5,7 @@ import {
   type CompressionCodec,
   type Extent,
   type Image,
+  type ImageDetails,
   MIN_CACHED_SLICES,
   type OptionValue,
   type References,
@@ -13,9 +14,10 @@ import {
 } from '@lamella/core';
 import { checkStorage } from './check/check.js';
 import { CompressedClusters } from './compression/compressed-clusters.js';
+import { imageDetails } from './details.js';
 import type { ImageEncryption } from './encryption/image-encryption.js';
 import { Geometry } from './geometry.js';
-import { COMPATIBLE, hasFeature } from './header/features.js';
+import { COMPATIBLE, hasFeature, INCOMPATIBLE } from './header/features.js';
 import type { Header } from './header/header.js';
 import { L2Entries } from './mapping/l2-entries.js';
 import { Mapper } from './mapping/mapper.js';
@@ -106,6 +108,18 @@ export class Qcow2Image implements Image {
     this.#geometry = geometry;
     this.#encryption = parts.encryption;
     this.#mapper = new Mapper({ ...parts, data: parts.storage });
+  }
+
+  get encrypted(): boolean {
+    return this.#encryption !== undefined;
+  }
+
+  get unclean(): boolean {
+    return hasFeature(this.#header.incompatible, INCOMPATIBLE.dirty);
+  }
+
+  get details(): ImageDetails {
+    return imageDetails(this.#header, this, this.#encryption);
   }
 
   get options(): Readonly<Record<string, OptionValue>> {

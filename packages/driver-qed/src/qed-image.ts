@@ -57,6 +57,7 @@ export class QedImage implements Image {
   readonly #writable: boolean;
   readonly #geometry: Geometry;
   readonly #allocator: Allocator;
+  readonly unclean: boolean;
   readonly #flusher: Flusher;
   readonly #needCheck: NeedCheck;
   readonly #lookup: Lookup;
@@ -82,6 +83,7 @@ export class QedImage implements Image {
     this.#references = { backing: header.backing };
     this.#trusted = allocation !== undefined;
     const needCheck = (features & FEATURE.needCheck) !== 0;
+    this.unclean = needCheck;
     this.options = {
       cluster_size: geometry.clusterSize,
       table_size: geometry.tableSize,

@@ -34,7 +34,7 @@ export interface OpenChain {
 /** How one layer of a chain is opened. */
 export interface LayerOptions
   extends Pick<OpenOptions, 'writable' | 'cacheSize' | 'forCheck'>,
-    Pick<ChainOptions, 'forceShare' | 'cache' | 'passphrase' | 'passphrases'> {
+    Pick<ChainOptions, 'forceShare' | 'cache' | 'passphrase' | 'passphrases' | 'metadataOnly'> {
   /** The storages that are open already, top first: none of them may be the same file. */
   readonly chain?: readonly Storage[] | undefined;
   /** Opens what the image refers to; called before anything is written to it. */
@@ -156,6 +156,7 @@ export class ChainResolver {
           passphrase,
           options: name.options,
           forCheck,
+          metadataOnly: options.metadataOnly,
           recognise: probed ? recognise : undefined,
           beforeWriting: followOnce,
         }),
@@ -278,8 +279,12 @@ function forEveryLayer({
   forceShare,
   cache,
   passphrases,
-}: ChainOptions): Pick<LayerOptions, 'cacheSize' | 'forceShare' | 'cache' | 'passphrases'> {
-  return { cacheSize, forceShare, cache, passphrases };
+  metadataOnly,
+}: ChainOptions): Pick<
+  LayerOptions,
+  'cacheSize' | 'forceShare' | 'cache' | 'passphrases' | 'metadataOnly'
+> {
+  return { cacheSize, forceShare, cache, passphrases, metadataOnly };
 }
 
 function assertDepth(chain: readonly Storage[], maxDepth: number): void {

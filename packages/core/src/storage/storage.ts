@@ -89,6 +89,14 @@ export interface Storage {
   map(offset: number, length: number): Awaitable<StorageExtent>;
 
   /**
+   * Bytes of space that the storage takes where it lives, which holes make less than its size. A platform
+   * that can't tell has no such method.
+   *
+   * @throws LamellaError `IO_ERROR`, `CLOSED`
+   */
+  allocatedSize?(): Awaitable<number>;
+
+  /**
    * Copies from another storage without moving the bytes through this process, where that can be done.
    * Use `copyBytes`, which does the rest.
    *

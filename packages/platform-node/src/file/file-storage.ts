@@ -26,6 +26,9 @@ const closeFile = promisify(close);
 const statFile = promisify(fstat);
 const truncateFile = promisify(ftruncate);
 
+/** Bytes of the unit in which the system counts a file's space, whatever the file system's is. */
+const STAT_BLOCK = 512;
+
 /** Longer reads go to the pool: copying them from the page cache would hold up the event loop. */
 const MAX_READ_NOW = 1024 * 1024;
 
@@ -358,6 +361,18 @@ export class FileStorage implements Storage {
       return { kind: 'hole', length };
     }
     return this.#sparse?.at(offset, inside) ?? { kind: 'data', length: inside };
+  }
+
+  async allocatedSize(): Promise<number> {
+    this.#assertOpen();
+    this.#uses.begin();
+    try {
+      return (await statFile(this.#fd)).blocks * STAT_BLOCK;
+    } catch (cause) {
+      throw fileError(cause, { location: this.location, action: 'look at the file' });
+    } finally {
+      this.#uses.end();
+    }
   }
 
   /**
