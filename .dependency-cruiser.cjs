@@ -28,7 +28,10 @@ module.exports = {
       name: 'no-node-in-core-and-drivers',
       comment: 'What a platform gives comes in through injection tokens.',
       severity: 'error',
-      from: { path: '^packages/(core|driver-[^/]+)/src/', pathNot: '^packages/driver-testkit/' },
+      from: {
+        path: '^packages/(core|filters|driver-[^/]+)/src/',
+        pathNot: '^packages/driver-testkit/',
+      },
       to: { dependencyTypes: ['core'] },
     },
     {
@@ -40,7 +43,7 @@ module.exports = {
     {
       name: 'drivers-import-core-only',
       severity: 'error',
-      from: { path: '^packages/(driver-[^/]+|platform-node)/src/' },
+      from: { path: '^packages/(driver-[^/]+|filters|platform-node)/src/' },
       to: { path: '^packages/(?!core/)', pathNot: '^packages/$1/' },
     },
     {

@@ -33,7 +33,7 @@ t.test('lookups and changes go on while a slice is written back', async (t) => {
   const cache = new TableCache(storage, { sliceSize: SLICE, maxBytes: 8 * SLICE });
   const slice = cache.create(0);
   slice.view.setUint32(0, 1);
-  const writing = cache.beginWriteBack().write();
+  const writing = cache.beginWriteBack().store();
   t.equal(cache.get(0), slice, 'still there');
   slice.view.setUint32(0, 2);
   cache.markDirty(slice);
@@ -42,7 +42,7 @@ t.test('lookups and changes go on while a slice is written back', async (t) => {
   memory.read(onDisk, 0);
   t.same([...onDisk], [0, 0, 0, 1], 'what was there when the write-back began');
   t.equal(cache.dirtyBytes, SLICE, 'the later change is still to be written');
-  await cache.beginWriteBack().write();
+  await cache.beginWriteBack().store();
   memory.read(onDisk, 0);
   t.same([...onDisk], [0, 0, 0, 2]);
 });
@@ -52,7 +52,7 @@ t.test('dirty slices are not evicted and a failed write-back keeps them dirty', 
   const cache = new TableCache(storage, { sliceSize: SLICE, maxBytes: 4 * SLICE });
   cache.create(0).view.setUint32(0, 7);
   storage.fails = ({ method }) => method === 'write';
-  await t.rejects(cache.beginWriteBack().write(), { code: 'IO_ERROR' });
+  await t.rejects(cache.beginWriteBack().store(), { code: 'IO_ERROR' });
   t.equal(cache.dirtyBytes, SLICE);
   storage.fails = () => false;
   for (let i = 1; i < 100; i += 1) {
@@ -70,7 +70,7 @@ t.test('neighbours are written in one I/O', async (t) => {
   for (const index of [3, 1, 2, 7]) {
     cache.create(index * SLICE);
   }
-  await cache.beginWriteBack().write();
+  await cache.beginWriteBack().store();
   t.same(
     storage.trace
       .filter(({ phase }) => phase === 'begin')
@@ -117,4 +117,23 @@ t.test('a table lock is exclusive for its table only', async (t) => {
   t.ok(order.indexOf('c') < order.indexOf('a ends'));
   t.ok(order.indexOf('b') > order.indexOf('a ends'));
   t.notOk(locks.isLocked(1));
+});
+
+t.test('what was written stays in the cache until its flush succeeded', async (t) => {
+  const storage = new FaultyStorage(new MemoryStorage());
+  const cache = new TableCache(storage, { sliceSize: SLICE, maxBytes: 4 * SLICE });
+  cache.create(0).view.setUint32(0, 7);
+  const first = cache.beginWriteBack();
+  await first.write();
+  for (let i = 1; i < 100; i += 1) {
+    await cache.load(i * SLICE);
+  }
+  first.cancel();
+  t.equal(cache.dirtyBytes, SLICE, 'to be written once more, because the flush failed');
+  t.equal(cache.get(0)?.view.getUint32(0), 7);
+  const second = cache.beginWriteBack();
+  await second.write();
+  second.confirm();
+  second.cancel();
+  t.equal(cache.dirtyBytes, 0, 'nothing undoes a confirmation');
 });

@@ -50,6 +50,8 @@ export interface ReadParts {
   readonly encryption: ImageEncryption | undefined;
   /** Most bytes for cached refcount blocks. */
   readonly refcountCacheSize: number;
+  /** What the parts were made of, to make them again. */
+  readonly setup: ImageSetup;
 }
 
 /**
@@ -84,67 +86,82 @@ export async function readParts(setup: ImageSetup): Promise<ReadParts> {
     }),
     encryption: setup.encryption,
     refcountCacheSize: Math.max(atLeast, cacheSize * (1 - L2_SHARE)),
+    setup,
   };
 }
 
 /** An image that is open for reading. */
 export class Qcow2Image implements Image {
-  readonly size: number;
   readonly clusterSize: number;
-  readonly references: References;
-  readonly #mapper: Mapper;
-  readonly #header: Header;
-  readonly #geometry: Geometry;
-  readonly #encryption: ImageEncryption | undefined;
-  readonly #storage: Storage;
+  #view: ReadView;
 
   constructor(parts: ReadParts) {
-    const { header, geometry } = parts;
-    this.#storage = parts.storage;
-    this.size = header.size;
-    this.clusterSize = geometry.clusterSize;
-    this.references = { backing: header.backing };
-    this.#header = header;
-    this.#geometry = geometry;
-    this.#encryption = parts.encryption;
-    this.#mapper = new Mapper({ ...parts, data: parts.storage });
+    this.clusterSize = parts.geometry.clusterSize;
+    this.#view = new ReadView(parts);
+  }
+
+  get size(): number {
+    return this.#view.parts.header.size;
+  }
+
+  get references(): References {
+    return { backing: this.#view.parts.header.backing };
   }
 
   get encrypted(): boolean {
-    return this.#encryption !== undefined;
+    return this.#view.parts.encryption !== undefined;
   }
 
   get unclean(): boolean {
-    return hasFeature(this.#header.incompatible, INCOMPATIBLE.dirty);
+    return hasFeature(this.#view.parts.header.incompatible, INCOMPATIBLE.dirty);
   }
 
   get details(): ImageDetails {
-    return imageDetails(this.#header, this, this.#encryption);
+    const { header, encryption } = this.#view.parts;
+    return imageDetails(header, this, encryption);
   }
 
   get options(): Readonly<Record<string, OptionValue>> {
+    const { header, geometry, encryption } = this.#view.parts;
     return {
-      compat: this.#header.version === 3 ? '1.1' : '0.10',
-      cluster_size: this.#geometry.clusterSize,
-      refcount_bits: this.#geometry.refcountBits,
-      lazy_refcounts: hasFeature(this.#header.compatible, COMPATIBLE.lazyRefcounts),
-      extended_l2: this.#geometry.extended,
-      compression_type: this.#header.compressionType,
-      ...this.#encryption?.options,
+      compat: header.version === 3 ? '1.1' : '0.10',
+      cluster_size: geometry.clusterSize,
+      refcount_bits: geometry.refcountBits,
+      lazy_refcounts: hasFeature(header.compatible, COMPATIBLE.lazyRefcounts),
+      extended_l2: geometry.extended,
+      compression_type: header.compressionType,
+      ...encryption?.options,
     };
   }
 
   map(offset: number, length: number): Awaitable<Extent> {
-    const extent = this.#mapper.map(offset, length);
-    return this.#encryption === undefined ? extent : this.#encryption.map(extent, offset);
+    const { mapper, parts } = this.#view;
+    const extent = mapper.map(offset, length);
+    return parts.encryption === undefined ? extent : parts.encryption.map(extent, offset);
   }
 
   async close(): Promise<void> {
-    this.#encryption?.close();
+    this.#view.parts.encryption?.close();
   }
 
   /** Looks for damage; a repair needs an image that was opened for a check. */
   check(options: CheckOptions): Promise<CheckResult> {
-    return checkStorage(this.#storage, options);
+    return checkStorage(this.#view.parts.storage, options);
+  }
+
+  /** Goes on with other metadata: the image was changed as a whole. */
+  protected adopt(parts: ReadParts): void {
+    this.#view = new ReadView(parts);
+  }
+}
+
+/** What answers while an image's metadata stays the same. */
+class ReadView {
+  readonly parts: ReadParts;
+  readonly mapper: Mapper;
+
+  constructor(parts: ReadParts) {
+    this.parts = parts;
+    this.mapper = new Mapper({ ...parts, data: parts.storage });
   }
 }

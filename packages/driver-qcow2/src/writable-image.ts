@@ -9,13 +9,18 @@ import {
   type OptionValues,
   type Placement,
   parseOptions,
+  type Reference,
   TableCache,
   type ZeroContext,
 } from '@lamella/core';
 import { MetadataGuard } from './check/metadata-guard.js';
 import { AMEND_KEY_OPTIONS } from './encryption/luks/amend.js';
 import { unsupported } from './errors.js';
-import { Qcow2Image, type ReadParts } from './image.js';
+import { withBacking } from './header/backing.js';
+import type { Header } from './header/header.js';
+import { readHeader } from './header/parse.js';
+import { rewriteHeader } from './header/rewrite.js';
+import { Qcow2Image, type ReadParts, readParts } from './image.js';
 import { L2Tables } from './mapping/l2-tables.js';
 import { Allocator } from './refcount/allocator.js';
 import { BlockMaker } from './refcount/block-maker.js';
@@ -103,33 +108,28 @@ async function readRefcounts(parts: ReadParts): Promise<Refcounts> {
 
 /** An image that is open for reading and writing. */
 export class WritableQcow2Image extends Qcow2Image {
-  readonly compressor: ClusterCompressor | undefined;
-  readonly #parts: WriteParts;
-  readonly #placer: Placer;
-  readonly #clearer: Clearer;
+  #view: WriteView;
   #closed = false;
 
   constructor(parts: WriteParts) {
     super(parts);
-    this.#parts = parts;
-    // Compressed clusters are never ciphered, and the guest's data would lie in the open.
-    this.compressor = parts.encryption === undefined ? createCompressor(parts) : undefined;
-    const { writer, allocator, storage } = parts;
-    this.#placer = parts.geometry.extended
-      ? new SubclusterPlacer({ writer, allocator, data: storage })
-      : new ClusterPlacer({ writer, allocator, data: storage });
-    this.#clearer = new Clearer(writer, parts.pressure);
+    this.#view = new WriteView(parts);
+  }
+
+  get compressor(): ClusterCompressor | undefined {
+    return this.#view.compressor;
   }
 
   place(offset: number, length: number): Awaitable<Placement> {
-    const { guard, pressure, encryption } = this.#parts;
+    const { parts, placer } = this.#view;
+    const { guard, pressure, encryption } = parts;
     if (guard.refuses) {
       return guard.refuse();
     }
     try {
       const placement = pressure.high
         ? this.#placeAfterRelief(offset, length)
-        : this.#placer.place(offset, length);
+        : placer.place(offset, length);
       const admitted = isPromise(placement)
         ? placement.then(
             (placed) => guard.admitPlacement(placed),
@@ -143,24 +143,25 @@ export class WritableQcow2Image extends Qcow2Image {
   }
 
   async #placeAfterRelief(offset: number, length: number): Promise<Placement> {
-    await this.#parts.pressure.relieve();
-    return this.#placer.place(offset, length);
+    await this.#view.parts.pressure.relieve();
+    return this.#view.placer.place(offset, length);
   }
 
   zero(offset: number, length: number, context: ZeroContext): Awaitable<number> {
-    const { guard } = this.#parts;
-    return guard.refuses ? guard.refuse() : this.#clearer.clear(offset, length, context);
+    const { parts, clearer } = this.#view;
+    return parts.guard.refuses ? parts.guard.refuse() : clearer.clear(offset, length, context);
   }
 
   async discard(offset: number, length: number, context: ClearContext): Promise<void> {
-    if (this.#parts.guard.refuses) {
-      await this.#parts.guard.refuse();
+    const { parts, clearer } = this.#view;
+    if (parts.guard.refuses) {
+      await parts.guard.refuse();
     }
-    await this.#clearer.clear(offset, length, { zeroBelow: context.zeroBelow, unmap: true });
+    await clearer.clear(offset, length, { zeroBelow: context.zeroBelow, unmap: true });
   }
 
   async amend(options: OptionValues): Promise<void> {
-    const { encryption, storage } = this.#parts;
+    const { encryption, storage } = this.#view.parts;
     const values = parseOptions(AMEND_KEY_OPTIONS, options, 'amending a qcow2 image');
     if (encryption === undefined) {
       throw unsupported(
@@ -173,14 +174,14 @@ export class WritableQcow2Image extends Qcow2Image {
   }
 
   flush(): Promise<void> {
-    return this.#parts.flusher.flush();
+    return this.#view.parts.flusher.flush();
   }
 
   override async check(options: CheckOptions): Promise<CheckResult> {
     const { repair = 'none' } = options;
     if (repair !== 'none') {
       throw new LamellaError('UNSUPPORTED', 'an image that is in use cannot be repaired', {
-        location: this.#parts.storage.location,
+        location: this.#view.parts.storage.location,
         hint: 'Close it and open it for a check.',
       });
     }
@@ -190,20 +191,70 @@ export class WritableQcow2Image extends Qcow2Image {
 
   async makeEmpty(): Promise<void> {
     if (this.size > 0) {
-      await this.#clearer.clear(0, this.size, { zeroBelow: true, unmap: true, forget: true });
+      const whole = { zeroBelow: true, unmap: true, forget: true };
+      await this.#view.clearer.clear(0, this.size, whole);
     }
     await this.flush();
+  }
+
+  async setBacking(backing: Reference | undefined): Promise<void> {
+    await this.#restructure(({ storage }, header) =>
+      rewriteHeader(storage, withBacking(header, backing)),
+    );
   }
 
   override async close(): Promise<void> {
     if (this.#closed) {
       return;
     }
-    await this.#parts.flusher.flush();
-    if (this.#parts.flusher.lowered) {
-      await this.#parts.storage.flush();
+    const { flusher, storage } = this.#view.parts;
+    await flusher.flush();
+    if (flusher.lowered) {
+      await storage.flush();
     }
     this.#closed = true;
     await super.close();
+  }
+
+  /**
+   * Changes the image as a whole, while no request is under way: `change` finds everything flushed, changes
+   * the storage itself or by way of the parts, and leaves it consistent even if it fails. Whatever it did,
+   * the image goes on with what the storage holds then; header, tables, caches and free space are read
+   * anew.
+   */
+  async #restructure(change: (parts: WriteParts, header: Header) => Promise<void>): Promise<void> {
+    const { parts } = this.#view;
+    if (parts.guard.refuses) {
+      await parts.guard.refuse();
+    }
+    await parts.flusher.flush();
+    try {
+      await change(parts, await readHeader(parts.storage));
+      await parts.flusher.flush();
+    } finally {
+      const header = await readHeader(parts.storage);
+      const renewed = await writeParts(await readParts({ ...parts.setup, header }));
+      this.adopt(renewed);
+      this.#view = new WriteView(renewed);
+    }
+  }
+}
+
+/** What answers while an image's metadata stays the same. */
+class WriteView {
+  readonly parts: WriteParts;
+  readonly compressor: ClusterCompressor | undefined;
+  readonly placer: Placer;
+  readonly clearer: Clearer;
+
+  constructor(parts: WriteParts) {
+    const { writer, allocator, storage, geometry, encryption } = parts;
+    this.parts = parts;
+    // Compressed clusters are never ciphered, and the guest's data would lie in the open.
+    this.compressor = encryption === undefined ? createCompressor(parts) : undefined;
+    this.placer = geometry.extended
+      ? new SubclusterPlacer({ writer, allocator, data: storage })
+      : new ClusterPlacer({ writer, allocator, data: storage });
+    this.clearer = new Clearer(writer, parts.pressure);
   }
 }

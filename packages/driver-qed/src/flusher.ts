@@ -1,12 +1,6 @@
 import type { Storage, TableCache, WriteBack } from '@lamella/core';
 import type { Geometry } from './geometry.js';
 
-/** Copies to be written, and where the slices are that they were taken of. */
-interface Taken {
-  readonly copies: WriteBack;
-  readonly offsets: readonly number[];
-}
-
 /**
  * Writes changed tables back in an order that leaks space at most, whenever the machine stops: data,
  * then L2 tables, then the L1 entries that point to them, each durable before the next.
@@ -80,47 +74,25 @@ export class Flusher {
   }
 
   async #run(): Promise<void> {
-    const l2 = this.#take((offset) => !this.#geometry.isL1(offset));
-    const l1 = this.#take((offset) => this.#geometry.isL1(offset));
+    const isL1 = (offset: number) => this.#geometry.isL1(offset);
+    const l2 = this.#cache.beginWriteBack((offset) => !isL1(offset));
+    const l1 = this.#cache.beginWriteBack(isL1);
     try {
       await this.sync();
       await this.#store(l2);
       await this.#store(l1);
     } catch (error) {
-      for (const { copies, offsets } of [l2, l1]) {
-        copies.cancel();
-        this.#markDirty(offsets);
-      }
+      l2.cancel();
+      l1.cancel();
       throw error;
     }
   }
 
-  #take(select: (offset: number) => boolean): Taken {
-    const offsets: number[] = [];
-    const copies = this.#cache.beginWriteBack((offset) => {
-      const selected = select(offset);
-      if (selected) {
-        offsets.push(offset);
-      }
-      return selected;
-    });
-    return { copies, offsets };
-  }
-
-  async #store({ copies }: Taken): Promise<void> {
+  async #store(copies: WriteBack): Promise<void> {
     if (!copies.empty) {
       await copies.write();
       await this.sync();
-    }
-  }
-
-  /** A write-back that was written counts as stored; the flush that failed behind it undoes that. */
-  #markDirty(offsets: readonly number[]): void {
-    for (const offset of offsets) {
-      const slice = this.#cache.get(offset);
-      if (slice !== undefined) {
-        this.#cache.markDirty(slice);
-      }
+      copies.confirm();
     }
   }
 }

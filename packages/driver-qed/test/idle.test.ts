@@ -23,6 +23,10 @@ class ManualClock implements Clock {
     return this.#alarms.length;
   }
 
+  now(): number {
+    return this.#now;
+  }
+
   schedule(milliseconds: number, action: () => void): Alarm {
     const alarm = { at: this.#now + milliseconds, action };
     this.#alarms.push(alarm);

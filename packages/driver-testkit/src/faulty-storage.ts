@@ -1,5 +1,10 @@
-import { type Awaitable, LamellaError, type Storage } from '@lamella/core';
-import { InterceptedStorage, type StorageCall } from './intercepted-storage.js';
+import {
+  type Awaitable,
+  InterceptedStorage,
+  LamellaError,
+  type Storage,
+  type StorageCall,
+} from '@lamella/core';
 
 /** A storage whose calls fail when a rule says so. */
 export class FaultyStorage extends InterceptedStorage {

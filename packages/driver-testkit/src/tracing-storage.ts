@@ -1,5 +1,4 @@
-import type { Awaitable, Storage } from '@lamella/core';
-import { InterceptedStorage, type StorageCall } from './intercepted-storage.js';
+import { type Awaitable, InterceptedStorage, type Storage, type StorageCall } from '@lamella/core';
 
 /** What a {@link TracingStorage} wrote down: a call when it began and again when it ended. */
 export interface TraceEntry extends StorageCall {

@@ -5,6 +5,7 @@ export { type CreateImageOptions, ImageCreator } from './image-creator.js';
 export {
   type BlockDriverClass,
   type ComposeOptions,
+  type FilterOptions,
   Lamella,
   type LamellaOptions,
   type OverlayOptions,

@@ -11,6 +11,7 @@ import {
   checkImage,
   commitImage,
   Disk,
+  DiskStorage,
   DriverRegistry,
   LamellaError,
   type Layer,
@@ -19,8 +20,10 @@ import {
   type OptionValues,
   type RebaseOptions,
   type RebaseResult,
+  type References,
   rebaseImage,
   STORAGE_DRIVER,
+  type Storage,
   silentLogger,
 } from '@lamella/core';
 import {
@@ -63,6 +66,16 @@ export interface OverlayOptions {
   readonly size?: number | undefined;
   /** Create options of that format. */
   readonly options?: OptionValues | undefined;
+}
+
+/** How a disk is looked at through another driver. */
+export interface FilterOptions {
+  /** The driver: a filter, or a format whose image lies on the disk. */
+  readonly format: string;
+  /** Its open options. */
+  readonly options?: OptionValues | undefined;
+  /** Whether writes will be made; by default exactly when the disk takes writes. */
+  readonly writable?: boolean | undefined;
 }
 
 /** A driver class that a container can make. */
@@ -209,6 +222,35 @@ export class Lamella {
       .resolve(ChainResolver)
       .openIn(storage, { format }, { writable: true });
     return new Disk([top], disk.openLayers, disk.missingBacking);
+  }
+
+  /**
+   * Looks at a disk through a filter (`@lamella/filters`), or at an image that lies on a disk. Closing the
+   * result leaves the disk open; while it is in use, the disk should not be written past it.
+   *
+   * @throws LamellaError `UNKNOWN_FORMAT`, `UNSUPPORTED` for an image that names a backing file, and what the
+   * driver throws
+   */
+  async filter(disk: Disk, { format, options, writable }: FilterOptions): Promise<Disk> {
+    const layer = await this.container
+      .resolve(ChainResolver)
+      .openIn(
+        new DiskStorage(disk),
+        { format, options },
+        { writable: writable ?? disk.isWritable, follow: refuseReferences },
+      );
+    return new Disk([layer]);
+  }
+}
+
+/** Names in an image that lies on a disk mean nothing outside that disk. */
+async function refuseReferences({ backing, dataFile }: References, { location }: Storage) {
+  const reference = backing ?? dataFile;
+  if (reference !== undefined) {
+    throw new LamellaError('UNSUPPORTED', `the image names another file, '${reference.location}'`, {
+      location,
+      hint: 'Only images that stand alone can be opened on a disk.',
+    });
   }
 }
 

@@ -144,6 +144,19 @@ export class Disk implements AsyncDisposable {
   }
 
   /**
+   * Copies what lower layers hold in a range into the top image, which then no longer needs them there.
+   * What the disk shows stays the same; zeroes are not copied. The beginning of the range may be done when
+   * it fails.
+   *
+   * @param offset - bytes
+   * @param length - bytes
+   * @throws LamellaError as {@link Disk.write}
+   */
+  copyUp(offset: number, length: number): Promise<void> {
+    return this.#settled(this.#engine.copyUp(offset, length));
+  }
+
+  /**
    * Every request that had finished before the call is durable when this resolves: it survives a crash
    * of the process, the system and the power supply, as far as the storage below keeps its promise.
    *

@@ -1,5 +1,6 @@
 export { type ChainOptions, DEFAULT_MAX_DEPTH } from './chain-options.js';
 export { Disk, type ExtentsOptions, type OpenLayers } from './disk.js';
+export { DiskStorage } from './disk-storage.js';
 export { closeLayers, type Layer, type LayerInfo } from './layer.js';
 export type { Passphrase, PassphraseSource } from './passphrases.js';
 export type { ImageName } from './reference-name.js';

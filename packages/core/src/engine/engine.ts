@@ -92,6 +92,13 @@ export class Engine {
     }
   }
 
+  /** See `Disk.copyUp`. */
+  async copyUp(offset: number, length: number): Promise<void> {
+    this.#checkWritable();
+    this.#checkRange(offset, length);
+    await this.#writer.copyUp(offset, length);
+  }
+
   /** See `Disk.discard`. */
   async discard(offset: number, length: number): Promise<void> {
     this.#checkWritable();

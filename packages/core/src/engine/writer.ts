@@ -1,6 +1,13 @@
 import { Semaphore } from 'async-mutex';
 import { type Awaitable, alignDown, alignUp, isPromise, MAX_ZEROES } from '../bytes/index.js';
-import type { Allocation, Image, InPlace, Placement, ZeroContext } from '../driver/index.js';
+import type {
+  Allocation,
+  Extent,
+  Image,
+  InPlace,
+  Placement,
+  ZeroContext,
+} from '../driver/index.js';
 import { LamellaError } from '../errors/index.js';
 import type { WriteZeroesOptions } from '../storage/index.js';
 import { AllocationFiller } from './allocation-filler.js';
@@ -21,6 +28,9 @@ const MAX_IN_FLIGHT = 64;
  */
 const MAX_CHANGING = 64;
 
+/** Longest piece, in bytes, that is copied from a lower layer at once. */
+const MAX_COPY_STEP = 1024 * 1024;
+
 /** The methods that make an image writable. */
 type Place = NonNullable<Image['place']>;
 
@@ -32,6 +42,7 @@ export class Writer {
   readonly #tracker: RequestTracker;
   readonly #ciphered: CipherWriter;
   readonly #filler: AllocationFiller;
+  readonly #reader: Reader;
   readonly #slots = new Semaphore(MAX_CHANGING);
 
   constructor(stack: LayerStack, reader: Reader, locator: Locator, tracker: RequestTracker) {
@@ -39,6 +50,7 @@ export class Writer {
     this.#place = this.#top.image.place?.bind(this.#top.image);
     this.#locator = locator;
     this.#tracker = tracker;
+    this.#reader = reader;
     this.#ciphered = new CipherWriter(reader);
     this.#filler = new AllocationFiller(reader, locator, this.#ciphered);
   }
@@ -89,6 +101,51 @@ export class Writer {
         await this.#zeroByWriting(position, next - position, unmap);
         position = next;
       }
+    }
+  }
+
+  /** Brings what lower layers hold in a range into the top image. */
+  async copyUp(offset: number, length: number): Promise<void> {
+    const end = offset + length;
+    for (let position = offset; position < end; ) {
+      const { layer, extent } = await this.#locator.locate(position, end - position);
+      const step = Math.min(extent.length, MAX_COPY_STEP);
+      if (heldBelow(layer, extent)) {
+        await this.exclusively(position, step, () => this.#copyPart(position, step));
+      }
+      position += step;
+    }
+  }
+
+  /** Looks again: somebody may have written here before this request had its turn. */
+  async #copyPart(offset: number, length: number): Promise<void> {
+    for (let done = 0; done < length; ) {
+      const position = offset + done;
+      const { layer, extent } = await this.#locator.locate(position, length - done);
+      if (heldBelow(layer, extent)) {
+        const bytes = new Uint8Array(extent.length);
+        await this.#reader.read(0, bytes, position);
+        await this.#store(bytes, position);
+      }
+      done += extent.length;
+    }
+  }
+
+  /** Writes bytes; the caller has seen to it that nothing else is under way there. */
+  async #store(bytes: Uint8Array, offset: number): Promise<void> {
+    for (let done = 0; done < bytes.length; ) {
+      const left = bytes.length - done;
+      const placement = await this.#placement(offset + done, left);
+      const part = bytes.subarray(
+        done,
+        done + checkedLength(placement.length, left, placement.storage),
+      );
+      if (placement.kind === 'in-place') {
+        await this.#writeInPlace(placement, part);
+      } else {
+        await this.#fill(placement, part, offset + done);
+      }
+      done += part.length;
     }
   }
 
@@ -264,4 +321,8 @@ export class Writer {
     }
     return this.#place(offset, length);
   }
+}
+
+function heldBelow(layer: number | undefined, { kind }: Extent): boolean {
+  return layer !== undefined && layer > 0 && (kind === 'data' || kind === 'compressed');
 }

@@ -18,7 +18,7 @@ export class Slice implements CachedSlice {
   readonly view: DataView;
   /** Changed since it was last handed to a write-back. */
   dirty = false;
-  /** Write-backs under way: until they end, the disk may be older than the memory. */
+  /** Write-backs not confirmed yet: until they are, the disk may be older than the memory. */
   writing = 0;
   /** Used again since it came in or since the eviction hand last passed. */
   used = false;

@@ -10,7 +10,11 @@ interface Run {
   length: number;
 }
 
-/** Copies of dirty slices, taken at one moment, waiting for their turn to be written. */
+/**
+ * Copies of dirty slices, taken at one moment, waiting for their turn to be written. A write is only worth
+ * something once the storage's flush behind it succeeded: until {@link WriteBack.confirm} says so, the slices
+ * stay in the cache, and {@link WriteBack.cancel} makes them dirty again.
+ */
 export class WriteBack {
   readonly #storage: Storage;
   readonly #slices: readonly Slice[];
@@ -36,7 +40,8 @@ export class WriteBack {
   }
 
   /**
-   * Writes the copies. On failure every slice counts as dirty again.
+   * Writes the copies. On failure every slice counts as dirty again; after success `confirm` or `cancel` has
+   * to follow.
    *
    * @throws LamellaError as `Storage.write`
    */
@@ -49,10 +54,24 @@ export class WriteBack {
       this.cancel();
       throw error;
     }
+  }
+
+  /**
+   * Writes copies that do not have to be durable at a certain moment, and confirms them.
+   *
+   * @throws LamellaError as `Storage.write`
+   */
+  async store(): Promise<void> {
+    await this.write();
+    this.confirm();
+  }
+
+  /** What was written is durable. */
+  confirm(): void {
     this.#end(true);
   }
 
-  /** Gives up before writing: every slice counts as dirty again. */
+  /** The copies were not written, or are not durable: every slice counts as dirty again. */
   cancel(): void {
     this.#end(false);
   }

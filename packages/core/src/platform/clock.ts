@@ -8,6 +8,9 @@ export interface Alarm {
 
 /** Time, as a part that tests can drive by hand. */
 export interface Clock {
+  /** Milliseconds since some moment, with fractions; never runs backwards. */
+  now(): number;
+
   /**
    * Calls once after a while. Waiting alone keeps no process alive.
    *
@@ -22,6 +25,7 @@ export const CLOCK: InjectionToken<Clock> = Symbol.for('lamella.Clock');
 
 /** The platform's own timers. */
 export const systemClock: Clock = Object.freeze({
+  now: () => performance.now(),
   schedule(milliseconds: number, action: () => void): Alarm {
     const timer = setTimeout(action, milliseconds);
     letGo(timer);

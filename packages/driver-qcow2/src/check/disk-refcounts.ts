@@ -127,7 +127,7 @@ export class DiskRefcounts {
 
   /** Writes changed refcounts. Not durable before the storage is flushed. */
   async flush(): Promise<void> {
-    await this.#cache.beginWriteBack().write();
+    await this.#cache.beginWriteBack().store();
   }
 
   #sliceOffset(block: number, cluster: number): number {

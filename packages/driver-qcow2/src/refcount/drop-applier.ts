@@ -1,7 +1,6 @@
 import type { Storage } from '@lamella/core';
 import type { CompressedClusters } from '../compression/compressed-clusters.js';
 import type { Geometry } from '../geometry.js';
-import { CacheSnapshot } from '../tables/cache-snapshot.js';
 import type { Allocator } from './allocator.js';
 import type { CompressedPacker } from './compressed-packer.js';
 import type { Drop, Drops } from './drops.js';
@@ -65,7 +64,7 @@ export class DropApplier {
             reserved.delete(cluster, 1);
           }
           if (refcounts.cache.overfull) {
-            await new CacheSnapshot(refcounts.cache).write();
+            await refcounts.cache.beginWriteBack().store();
           }
         }
       } catch (error) {

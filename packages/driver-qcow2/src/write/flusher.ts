@@ -1,10 +1,9 @@
-import type { Storage } from '@lamella/core';
+import type { Storage, WriteBack } from '@lamella/core';
 import { refcountTablePatch } from '../header/serialise.js';
 import type { L2Tables } from '../mapping/l2-tables.js';
 import type { DropApplier } from '../refcount/drop-applier.js';
 import type { Drop, Drops } from '../refcount/drops.js';
 import type { Refcounts } from '../refcount/refcounts.js';
-import { CacheSnapshot } from '../tables/cache-snapshot.js';
 import type { PointerTable, PointerTableSnapshot } from '../tables/pointer-table.js';
 
 /** What a {@link Flusher} writes. */
@@ -21,16 +20,16 @@ export interface FlusherParts {
 
 /** Everything that changed, as it is at one moment. */
 class Changes {
-  readonly refcountBlocks: CacheSnapshot;
-  readonly l2Tables: CacheSnapshot;
+  readonly refcountBlocks: WriteBack;
+  readonly l2Tables: WriteBack;
   readonly l1: PointerTableSnapshot;
   readonly refcountTable: PointerTable;
   readonly refcountTableChanges: PointerTableSnapshot;
   readonly drops: readonly Drop[];
 
   constructor({ l1, tables, refcounts, drops }: FlusherParts) {
-    this.refcountBlocks = new CacheSnapshot(refcounts.cache);
-    this.l2Tables = new CacheSnapshot(tables.cache);
+    this.refcountBlocks = refcounts.cache.beginWriteBack();
+    this.l2Tables = tables.cache.beginWriteBack();
     this.l1 = l1.takeChanges();
     this.refcountTable = refcounts.table;
     this.refcountTableChanges = refcounts.table.takeChanges();
@@ -38,8 +37,8 @@ class Changes {
   }
 
   restore(parts: FlusherParts): void {
-    this.refcountBlocks.restore();
-    this.l2Tables.restore();
+    this.refcountBlocks.cancel();
+    this.l2Tables.cancel();
     this.l1.restore();
     this.refcountTableChanges.restore();
     parts.drops.restore(this.drops);
@@ -123,6 +122,7 @@ export class Flusher {
       }
     }
     await storage.flush();
+    changes.refcountBlocks.confirm();
     this.#storedTable = changes.refcountTable;
     this.#lowered = false;
   }
@@ -141,10 +141,11 @@ export class Flusher {
       await changes.l1.write();
       await this.#parts.storage.flush();
     }
+    changes.l2Tables.confirm();
   }
 
   /** Phase 4: lowered refcounts; the next flush makes them durable. */
   async #writeLowered(): Promise<void> {
-    await new CacheSnapshot(this.#parts.refcounts.cache).write();
+    await this.#parts.refcounts.cache.beginWriteBack().store();
   }
 }

@@ -20,6 +20,7 @@ if (Number(seed) % 2 === 1) {
   // Marks the image as clean every few milliseconds instead of after 5 seconds.
   lamella.container.register(CLOCK, {
     useValue: {
+      now: () => 0,
       schedule(_milliseconds, action) {
         const timer = setTimeout(action, 3);
         return { cancel: () => clearTimeout(timer) };

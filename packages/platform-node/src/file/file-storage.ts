@@ -9,16 +9,23 @@ import type {
   StoragePermissions,
   WriteZeroesOptions,
 } from '@lamella/core';
-import { isDirect, isWriteThrough, LamellaError, silentLogger } from '@lamella/core';
+import { isDirect, isWriteThrough, silentLogger } from '@lamella/core';
 import { ERRNO } from '../native/constants.js';
 import type { NativeCalls } from '../native/native-calls.js';
+import { ChangeGate } from './change-gate.js';
 import { copyRange } from './copy-range.js';
 import { CachedPath, type DataPath } from './data-path.js';
 import { fileError } from './errno.js';
 import { Flusher } from './flusher.js';
 import { ImageLocks } from './image-locks.js';
-import { InFlight } from './in-flight.js';
 import { warnUnlocked } from './lock-warning.js';
+import {
+  assertRange,
+  closedError,
+  deviceEndError,
+  fixedLengthError,
+  readOnlyError,
+} from './refusals.js';
 import { Space } from './space.js';
 import { SparseMap } from './sparse-map.js';
 
@@ -78,11 +85,7 @@ export class FileStorage implements Storage {
   readonly #logger: Logger;
   #readNow: NativeCalls['readNow'];
   #size: number;
-  /** Everything that uses the descriptor: closing waits for it. */
-  readonly #uses = new InFlight();
-  /** Writes and the like: a truncation waits for those before it and holds up those after it. */
-  readonly #changes = new InFlight();
-  #truncation: Promise<void> | undefined;
+  readonly #gate = new ChangeGate();
   #closed = false;
   #closing: Promise<void> | undefined;
 
@@ -118,8 +121,7 @@ export class FileStorage implements Storage {
    */
   async lock(permissions: StoragePermissions): Promise<void> {
     this.#assertOpen();
-    this.#uses.begin();
-    try {
+    await this.#using('lock the file', async () => {
       if (this.#locks === undefined) {
         warnUnlocked(this.#logger, this.location, 'files can be locked with koffi on Linux only');
       } else if (!this.#locks.change(permissions)) {
@@ -129,18 +131,14 @@ export class FileStorage implements Storage {
         // Whoever had it before may have changed the length since it was opened here.
         this.#size = (await statFile(this.#fd)).size;
       }
-    } catch (cause) {
-      throw fileError(cause, { location: this.location, action: 'lock the file' });
-    } finally {
-      this.#uses.end();
-    }
+    });
   }
 
   /** @throws LamellaError `IO_ERROR`, `CLOSED`, `INVALID_ARGUMENT` */
   read(buffer: Uint8Array, offset: number): Awaitable<void> {
     const length = buffer.length;
     this.#assertOpen();
-    this.#assertRange(offset, length);
+    assertRange(this.location, offset, length);
     const readNow = this.#readNow;
     if (readNow === undefined || length > MAX_READ_NOW) {
       return length === 0 ? undefined : this.#readInPool(buffer, 0, offset);
@@ -163,7 +161,7 @@ export class FileStorage implements Storage {
   /** @throws LamellaError `IO_ERROR`, `NO_SPACE`, `READ_ONLY`, `CLOSED`, `INVALID_ARGUMENT` */
   write(bytes: Uint8Array, offset: number): Awaitable<void> {
     this.#assertWritable();
-    this.#assertRange(offset, bytes.length);
+    assertRange(this.location, offset, bytes.length);
     if (bytes.length === 0) {
       return;
     }
@@ -177,7 +175,7 @@ export class FileStorage implements Storage {
       length += piece.length;
     }
     this.#assertWritable();
-    this.#assertRange(offset, length);
+    assertRange(this.location, offset, length);
     if (length === 0) {
       return;
     }
@@ -196,7 +194,7 @@ export class FileStorage implements Storage {
   /** @throws LamellaError as {@link FileStorage.write} */
   writeZeroes(offset: number, length: number, options: WriteZeroesOptions = {}): Awaitable<void> {
     this.#assertWritable();
-    this.#assertRange(offset, length);
+    assertRange(this.location, offset, length);
     if (length === 0) {
       return;
     }
@@ -246,18 +244,17 @@ export class FileStorage implements Storage {
     length: number,
   ): Promise<number> {
     this.#assertWritable();
-    this.#assertRange(offset, length);
+    assertRange(this.location, offset, length);
     const copy = this.#copyFileRange;
     if (!(source instanceof FileStorage) || copy === undefined || length === 0) {
       return 0;
     }
     source.#assertOpen();
-    source.#assertRange(sourceOffset, length);
+    assertRange(source.location, sourceOffset, length);
     if (isDirect(this.#cache) || isDirect(source.#cache)) {
       return 0;
     }
-    source.#uses.begin();
-    try {
+    return source.#gate.use(async () => {
       let done = 0;
       await this.#change('copy', offset, 0, async () => {
         done = await copyRange(copy, source.#fd, sourceOffset, this.#fd, offset, length);
@@ -265,15 +262,13 @@ export class FileStorage implements Storage {
         await this.#settle();
       });
       return done;
-    } finally {
-      source.#uses.end();
-    }
+    });
   }
 
   /** @throws LamellaError as {@link FileStorage.write} */
   discard(offset: number, length: number): Awaitable<void> {
     this.#assertWritable();
-    this.#assertRange(offset, length);
+    assertRange(this.location, offset, length);
     const inside = Math.min(length, this.#size - offset);
     if (inside <= 0) {
       return;
@@ -294,47 +289,28 @@ export class FileStorage implements Storage {
    */
   truncate(size: number): Awaitable<void> {
     this.#assertWritable();
-    this.#assertRange(size, 0);
+    assertRange(this.location, size, 0);
     this.#assertDeviceHolds(size);
     if (this.#device) {
       if (size < this.#size) {
-        throw new LamellaError('UNSUPPORTED', 'a block device cannot be made shorter', {
-          location: this.location,
-          hint: 'Use a file.',
-        });
+        throw fixedLengthError(this.location);
       }
       return;
     }
-    this.#uses.begin();
-    const truncation = this.#truncateAlone(size, size >= this.#size, this.#truncation);
-    const settled = truncation
-      .catch(() => undefined)
-      .then(() => {
-        if (this.#truncation === settled) {
-          this.#truncation = undefined;
-        }
-      });
-    this.#truncation = settled;
-    return truncation;
+    const grows = size >= this.#size;
+    return this.#gate.truncate(() => this.#setLength(size, grows));
   }
 
-  async #truncateAlone(
-    size: number,
-    grows: boolean,
-    earlier: Promise<void> | undefined,
-  ): Promise<void> {
+  async #setLength(size: number, grows: boolean): Promise<void> {
+    if (grows && size <= this.#size) {
+      return;
+    }
     try {
-      await earlier;
-      await this.#changes.idle();
-      if (!grows || size > this.#size) {
-        await this.#resizing(() => truncateFile(this.#fd, size));
-        this.#size = size;
-        await this.#settle();
-      }
+      await this.#resizing(() => truncateFile(this.#fd, size));
+      this.#size = size;
+      await this.#settle();
     } catch (cause) {
       throw fileError(cause, { location: this.location, action: `set the length to ${size}` });
-    } finally {
-      this.#uses.end();
     }
   }
 
@@ -355,7 +331,7 @@ export class FileStorage implements Storage {
   /** @throws LamellaError `CLOSED`, `INVALID_ARGUMENT` for a length below 1 */
   map(offset: number, length: number): StorageExtent {
     this.#assertOpen();
-    this.#assertRange(offset, length - 1);
+    assertRange(this.location, offset, length - 1);
     const inside = Math.min(length, this.#size - offset);
     if (inside <= 0) {
       return { kind: 'hole', length };
@@ -365,14 +341,10 @@ export class FileStorage implements Storage {
 
   async allocatedSize(): Promise<number> {
     this.#assertOpen();
-    this.#uses.begin();
-    try {
-      return (await statFile(this.#fd)).blocks * STAT_BLOCK;
-    } catch (cause) {
-      throw fileError(cause, { location: this.location, action: 'look at the file' });
-    } finally {
-      this.#uses.end();
-    }
+    return this.#using(
+      'look at the file',
+      async () => (await statFile(this.#fd)).blocks * STAT_BLOCK,
+    );
   }
 
   /**
@@ -388,15 +360,8 @@ export class FileStorage implements Storage {
       return;
     }
     const failedBefore = this.#flusher.failure !== undefined;
-    this.#uses.begin();
-    try {
-      await this.#flusher.flush();
-    } catch (cause) {
-      const action = failedBefore ? 'flush, because an earlier flush failed' : 'flush';
-      throw fileError(cause, { location: this.location, action });
-    } finally {
-      this.#uses.end();
-    }
+    const action = failedBefore ? 'flush, because an earlier flush failed' : 'flush';
+    await this.#using(action, () => this.#flusher.flush());
   }
 
   /**
@@ -411,7 +376,7 @@ export class FileStorage implements Storage {
 
   async #release(): Promise<void> {
     this.#closed = true;
-    await this.#uses.idle();
+    await this.#gate.idle();
     try {
       await this.#path.close().finally(() => closeFile(this.#fd));
     } catch (cause) {
@@ -419,18 +384,27 @@ export class FileStorage implements Storage {
     }
   }
 
-  async #readInPool(buffer: Uint8Array, from: number, offset: number): Promise<void> {
-    this.#uses.begin();
-    try {
-      const end = await this.#path.read(buffer, from, offset + from);
-      if (end < buffer.length) {
-        buffer.fill(0, end);
+  #readInPool(buffer: Uint8Array, from: number, offset: number): Promise<void> {
+    return this.#gate.use(async () => {
+      try {
+        const end = await this.#path.read(buffer, from, offset + from);
+        if (end < buffer.length) {
+          buffer.fill(0, end);
+        }
+      } catch (cause) {
+        throw fileError(cause, { location: this.location, action: 'read', offset });
       }
-    } catch (cause) {
-      throw fileError(cause, { location: this.location, action: 'read', offset });
-    } finally {
-      this.#uses.end();
-    }
+    });
+  }
+
+  #using<T>(action: string, work: () => Promise<T>): Promise<T> {
+    return this.#gate.use(async () => {
+      try {
+        return await work();
+      } catch (cause) {
+        throw fileError(cause, { location: this.location, action });
+      }
+    });
   }
 
   async #change(
@@ -440,21 +414,15 @@ export class FileStorage implements Storage {
     work: () => Promise<void>,
   ): Promise<void> {
     this.#assertDeviceHolds(offset + length);
-    this.#uses.begin();
-    while (this.#truncation !== undefined) {
-      await this.#truncation;
-    }
-    this.#changes.begin();
-    try {
-      await work();
-      this.#size = Math.max(this.#size, offset + length);
-    } catch (cause) {
-      await this.#measure();
-      throw fileError(cause, { location: this.location, action, offset });
-    } finally {
-      this.#changes.end();
-      this.#uses.end();
-    }
+    await this.#gate.change(async () => {
+      try {
+        await work();
+        this.#size = Math.max(this.#size, offset + length);
+      } catch (cause) {
+        await this.#measure();
+        throw fileError(cause, { location: this.location, action, offset });
+      }
+    });
   }
 
   /** After a failed change: it may have grown the file in part. Changes never make it shorter. */
@@ -469,44 +437,21 @@ export class FileStorage implements Storage {
 
   #assertOpen(): void {
     if (this.#closed) {
-      throw new LamellaError('CLOSED', 'the file is closed', {
-        location: this.location,
-        hint: 'Open it again.',
-      });
+      throw closedError(this.location);
     }
   }
 
   #assertWritable(): void {
     this.#assertOpen();
     if (!this.writable) {
-      throw new LamellaError('READ_ONLY', 'the file was opened read-only', {
-        location: this.location,
-        hint: 'Open it with writable: true.',
-      });
-    }
-  }
-
-  #assertRange(offset: number, length: number): void {
-    // A negative offset would make preadv2 use the file position instead.
-    if (!(offset >= 0 && length >= 0 && Number.isSafeInteger(offset + length))) {
-      throw new LamellaError('INVALID_ARGUMENT', `not a range of bytes: ${offset}, ${length}`, {
-        location: this.location,
-        hint: 'Give whole numbers from 0 to 2^53 - 1.',
-      });
+      throw readOnlyError(this.location);
     }
   }
 
   /** Said beforehand: the kernel cuts a zeroed range at the end of the device and reports success. */
   #assertDeviceHolds(end: number): void {
     if (this.#device && end > this.#size) {
-      throw new LamellaError(
-        'NO_SPACE',
-        `a block device of ${this.#size} bytes ends before ${end}`,
-        {
-          location: this.location,
-          hint: 'Use a larger device, or a file.',
-        },
-      );
+      throw deviceEndError(this.location, this.#size, end);
     }
   }
 }

@@ -1,4 +1,5 @@
-import type { Awaitable, StorageExtent, WriteZeroesOptions } from '@lamella/core';
+import type { Awaitable } from '../bytes/index.js';
+import type { StorageExtent, WriteZeroesOptions } from './storage.js';
 import { WrappedStorage } from './wrapped-storage.js';
 
 /** A call on a storage. `length` is 0 where it has no meaning. */

@@ -1,12 +1,11 @@
-import type {
-  Awaitable,
-  Storage,
-  StorageExtent,
-  StoragePermissions,
-  WriteZeroesOptions,
-} from '@lamella/core';
+import type { Awaitable } from '../bytes/index.js';
+import type { StoragePermissions } from './permissions.js';
+import type { Storage, StorageExtent, WriteZeroesOptions } from './storage.js';
 
-/** A storage that passes everything on to another: the start of storages that watch or interfere. */
+/**
+ * A storage that passes everything on to another: the start of storages that watch, delay or refuse, for
+ * filters and for tests.
+ */
 export class WrappedStorage implements Storage {
   /** The storage underneath. */
   protected readonly inner: Storage;

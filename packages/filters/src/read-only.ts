@@ -1,0 +1,42 @@
+import type { BlockDriver, Extent, Image, OpenOptions, References, Storage } from '@lamella/core';
+import { LamellaError } from '@lamella/core';
+import { injectable } from 'tsyringe';
+
+/** The filter `read-only`: shows a disk and takes no writes, whoever opens it. */
+@injectable()
+export class ReadOnlyDriver implements BlockDriver {
+  readonly format = 'read-only';
+  readonly sharesStorage = true;
+
+  /** @throws LamellaError `READ_ONLY` when it is opened for writing */
+  async open(storage: Storage, { writable }: OpenOptions): Promise<Image> {
+    if (writable) {
+      throw new LamellaError('READ_ONLY', 'this filter takes no writes', {
+        location: storage.location,
+        hint: 'Open it with writable: false, or put an overlay on it.',
+      });
+    }
+    return new ReadOnlyImage(storage);
+  }
+}
+
+class ReadOnlyImage implements Image {
+  readonly clusterSize = 1;
+  readonly references: References = {};
+  readonly options = {};
+  readonly #storage: Storage;
+
+  constructor(storage: Storage) {
+    this.#storage = storage;
+  }
+
+  get size(): number {
+    return this.#storage.size;
+  }
+
+  map(offset: number, length: number): Extent {
+    return { kind: 'data', length, storage: this.#storage, offset, sparse: true };
+  }
+
+  async close(): Promise<void> {}
+}
