@@ -11,8 +11,13 @@ export interface GetoptOption {
 /** What stands next on the command line. */
 export type GetoptResult<T> =
   | { readonly kind: 'option'; readonly option: T; readonly value: string }
-  /** `text` is the word that `getopt_long` would point to, which is what programs print. */
-  | { readonly kind: 'unknown' | 'no-value'; readonly text: string };
+  | {
+      readonly kind: 'unknown' | 'no-value';
+      /** The word that `getopt_long` would point to, which is what programs print. */
+      readonly text: string;
+      /** What `getopt_long` itself would print behind the program's name. */
+      readonly message: string;
+    };
 
 /**
  * Goes through a command line as GNU `getopt_long` does with an option string that begins with `:`:
@@ -101,7 +106,7 @@ export class Getopt<T extends GetoptOption> {
       this.#next += 1;
     }
     if (option === undefined) {
-      return this.#mistake('unknown');
+      return this.#mistake('unknown', `invalid option -- '${letter}'`);
     }
     if (!option.takesValue) {
       return { kind: 'option', option, value: '' };
@@ -112,45 +117,51 @@ export class Getopt<T extends GetoptOption> {
       this.#next += 1;
       return { kind: 'option', option, value };
     }
-    return this.#valueInNextWord(option);
+    return this.#valueInNextWord(option, `option requires an argument -- '${letter}'`);
   }
 
   #long(text: string): GetoptResult<T> {
     this.#next += 1;
     const equals = text.indexOf('=');
     const name = equals < 0 ? text : text.slice(0, equals);
-    const option = this.#find(name);
-    if (option === undefined || (equals >= 0 && !option.takesValue)) {
-      return this.#mistake('unknown');
+    const [option, ...others] = this.#find(name);
+    if (option === undefined) {
+      return this.#mistake('unknown', `unrecognized option '--${text}'`);
+    }
+    if (others.length > 0) {
+      const names = [option, ...others].map(({ long }) => ` '--${long}'`).join('');
+      return this.#mistake('unknown', `option '--${text}' is ambiguous; possibilities:${names}`);
+    }
+    if (equals >= 0 && !option.takesValue) {
+      return this.#mistake('unknown', `option '--${option.long}' doesn't allow an argument`);
     }
     if (!option.takesValue) {
       return { kind: 'option', option, value: '' };
     }
     return equals < 0
-      ? this.#valueInNextWord(option)
+      ? this.#valueInNextWord(option, `option '--${option.long}' requires an argument`)
       : { kind: 'option', option, value: text.slice(equals + 1) };
   }
 
-  #find(name: string): T | undefined {
+  /** The option of that name, or all whose names begin so. */
+  #find(name: string): readonly T[] {
     const exact = this.#options.find(({ long }) => long === name);
-    if (exact !== undefined) {
-      return exact;
-    }
-    const [only, ...others] = this.#options.filter(({ long }) => long?.startsWith(name));
-    return others.length === 0 ? only : undefined;
+    return exact === undefined
+      ? this.#options.filter(({ long }) => long?.startsWith(name))
+      : [exact];
   }
 
-  #valueInNextWord(option: T): GetoptResult<T> {
+  #valueInNextWord(option: T, message: string): GetoptResult<T> {
     const value = this.#words[this.#next];
     if (value === undefined) {
-      return this.#mistake('no-value');
+      return this.#mistake('no-value', message);
     }
     this.#next += 1;
     return { kind: 'option', option, value };
   }
 
-  #mistake(kind: 'unknown' | 'no-value'): GetoptResult<T> {
-    return { kind, text: this.#words[this.#next - 1] ?? '' };
+  #mistake(kind: 'unknown' | 'no-value', message: string): GetoptResult<T> {
+    return { kind, text: this.#words[this.#next - 1] ?? '', message };
   }
 }
 

@@ -56,7 +56,7 @@ function fromOptions(
   };
   const driver = take('driver');
   const fileDriver = take('file.driver');
-  const filename = take('file.filename') ?? take('filename');
+  const filename = takeFilter(keys, fileDriver) ?? take('file.filename') ?? take('filename');
   const secret = take('encrypt.key-secret');
   const protocol = driver === 'file' || driver === 'host_device';
   if (filename === undefined) {
@@ -73,9 +73,6 @@ function fromOptions(
         : 'A block device must be specified for "file"',
     );
   }
-  if (fileDriver !== undefined && fileDriver !== 'file' && fileDriver !== 'host_device') {
-    throw new Failure(`Unknown driver '${fileDriver}'`);
-  }
   const options: Record<string, OptionValue> = {};
   for (const [key, value] of keys) {
     if (!WITHOUT_EFFECT.test(key)) {
@@ -83,11 +80,36 @@ function fromOptions(
     }
   }
   return {
-    location: plainLocation(String(filename)),
+    location: isFile(fileDriver) ? plainLocation(String(filename)) : String(filename),
     format: protocol ? 'raw' : driver === undefined ? givenFormat : String(driver),
     options: Object.keys(options).length === 0 ? undefined : options,
     passphrase: secret === undefined ? undefined : secrets.get(String(secret)),
   };
+}
+
+function isFile(driver: OptionValue | undefined): boolean {
+  return driver === undefined || driver === 'file' || driver === 'host_device';
+}
+
+/** The location of a storage that is no file: all that is said of it. */
+function takeFilter(
+  keys: Map<string, OptionValue>,
+  driver: OptionValue | undefined,
+): string | undefined {
+  if (isFile(driver)) {
+    return undefined;
+  }
+  if (driver !== 'blkdebug') {
+    throw new Failure(`Unknown driver '${driver}'`);
+  }
+  const options: Record<string, OptionValue> = { driver };
+  for (const [key, value] of keys) {
+    if (key.startsWith('file.')) {
+      options[key.slice('file.'.length)] = value;
+      keys.delete(key);
+    }
+  }
+  return `json:${JSON.stringify(options)}`;
 }
 
 /** A file name within options is a path, whatever it looks like. */

@@ -95,7 +95,8 @@ export function openFailure(
   return problem === undefined ? error : new Failure(`${failure} '${text}': ${problem}`, exitCode);
 }
 
-function openProblem(
+/** What went wrong, as it stands behind the image's name; undefined for a fault of the program. */
+export function openProblem(
   session: Session,
   error: unknown,
   name: OpenableName | undefined,
@@ -112,7 +113,8 @@ function openProblem(
   return openFailureText(error, name?.location ?? '');
 }
 
-function warnIfGuessed(session: Session, text: string, { format }: Layer): void {
+/** Warns of a format that was found by content and could be any. */
+export function warnIfGuessed(session: Session, text: string, { format }: Layer): void {
   if (driverOf(session, format).sharesStorage === true) {
     session.error(
       `WARNING: Image format was not specified for '${text}' and probing guessed ${format}.\n` +

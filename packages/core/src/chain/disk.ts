@@ -248,7 +248,7 @@ export class Disk implements AsyncDisposable {
   }
 
   /** @internal The open layers, for another disk on top of this one. */
-  get openLayers(): readonly Layer[] {
+  get openLayers(): OpenLayers {
     return this.#all;
   }
 
@@ -257,8 +257,9 @@ export class Disk implements AsyncDisposable {
     return this.#layers[0].writeThrough === true ? change.then(() => this.#engine.flush()) : change;
   }
 
-  get #all(): readonly Layer[] {
-    return [...this.#layers, ...this.#borrowed];
+  get #all(): OpenLayers {
+    const [top, ...lower] = this.#layers;
+    return [top, ...lower, ...this.#borrowed];
   }
 
   async #close(): Promise<void> {

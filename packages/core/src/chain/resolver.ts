@@ -113,8 +113,7 @@ export class ChainResolver {
    * and driver throw
    */
   async openLayer(name: ImageName, options: LayerOptions): Promise<Layer> {
-    const { driver: storageDriver, location } = this.#storages.resolve(name.location);
-    const storage = await storageDriver.open(location, {
+    const storage = await this.#storages.open(name.location, {
       writable: options.writable,
       cache: options.cache,
     });

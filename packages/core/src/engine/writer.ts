@@ -13,6 +13,7 @@ import type { WriteZeroesOptions } from '../storage/index.js';
 import { AllocationFiller } from './allocation-filler.js';
 import { CipherWriter, cipherSectors } from './cipher-io.js';
 import { checkedLength } from './contract.js';
+import { guestOf } from './guest.js';
 import type { EngineLayer, LayerStack } from './layers.js';
 import type { Locator } from './locator.js';
 import { Pending } from './pending.js';
@@ -75,7 +76,7 @@ export class Writer {
     if (placement.cipher !== undefined) {
       return this.#writeSectors(placement, bytes, offset);
     }
-    const written = placement.storage.write(bytes, placement.offset);
+    const written = guestOf(placement.storage).write(bytes, placement.offset);
     if (!isPromise(written)) {
       return undefined;
     }
@@ -271,13 +272,13 @@ export class Writer {
 
   #writeInPlace(placement: InPlace, bytes: Uint8Array): Awaitable<void> {
     return placement.cipher === undefined
-      ? placement.storage.write(bytes, placement.offset)
+      ? guestOf(placement.storage).write(bytes, placement.offset)
       : this.#ciphered.writeInPlace(placement, placement.cipher, bytes);
   }
 
   #zeroInPlace(placement: InPlace, unmap: boolean): Awaitable<void> {
     return placement.cipher === undefined
-      ? placement.storage.writeZeroes(placement.offset, placement.length, { unmap })
+      ? guestOf(placement.storage).writeZeroes(placement.offset, placement.length, { unmap })
       : this.#ciphered.writeInPlace(placement, placement.cipher, new Uint8Array(placement.length));
   }
 

@@ -29,6 +29,12 @@ export interface Storage {
   readonly identity?: string | undefined;
   /** Whether writes are allowed. */
   readonly writable: boolean;
+  /**
+   * Where the engine reads and writes the guest's data, if that is to be told from what a driver reads and
+   * writes for itself: the same bytes by another way. A filter that treats the two differently has it; this
+   * storage itself where there is none.
+   */
+  readonly guest?: Storage | undefined;
   /** Length in bytes, kept current by writes and truncations made through this object. */
   readonly size: number;
 
