@@ -38,6 +38,7 @@ export class Qcow2Driver implements BlockDriver {
   readonly openOptions = ENCRYPTION_OPEN_OPTIONS;
   readonly amendOptions = AMEND_KEY_OPTIONS;
   readonly supportsBacking = true;
+  readonly supportsCompression = true;
   readonly #codecs: readonly CompressionCodec[];
   readonly #crypto: CryptoPlatform | undefined;
 

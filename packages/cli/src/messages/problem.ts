@@ -1,4 +1,4 @@
-import type { LamellaError } from 'lamella';
+import { isLamellaError, type LamellaError } from 'lamella';
 import { strerrorOf } from './errno.js';
 
 /** How a lock is called that another process is in the way of: see `LOCKED` errors. */
@@ -43,4 +43,12 @@ function lockText(problem: string): string {
   return match === null
     ? 'Failed to lock byte 100'
     : `Failed to get ${match[1] ?? ''}"${match[2]}" lock`;
+}
+
+/** What to print for an error that nobody had a better text for. */
+export function problemOfAny(error: unknown): string {
+  if (isLamellaError(error)) {
+    return `${error.location === undefined ? '' : `${error.location}: `}${problemText(error)}`;
+  }
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

@@ -62,6 +62,14 @@ export interface BitmapStore {
    */
   merge(target: string, sources: readonly string[]): Promise<void>;
   /**
+   * Adds ranges to what a bitmap has recorded: what one of another image has, for example. Bits that a range
+   * touches in part are set.
+   *
+   * @throws LamellaError `NOT_FOUND`, `READ_ONLY`, `CORRUPT` for an inconsistent bitmap, `OUT_OF_RANGE`, and
+   * what the ranges throw; nothing is added then
+   */
+  mergeRanges(target: string, ranges: AsyncIterable<ByteRange>): Promise<void>;
+  /**
    * What was recorded, as runs in order: for an incremental backup.
    *
    * @throws LamellaError `NOT_FOUND`, `CORRUPT`

@@ -128,6 +128,9 @@ export interface BlockDriver {
 
   /** Whether {@link CreateOptions.backing} is understood. */
   readonly supportsBacking?: boolean;
+
+  /** Whether images can hold compressed clusters, by some of the options at least. */
+  readonly supportsCompression?: boolean;
 }
 
 /** Multi-injection token: every registered {@link BlockDriver}. */

@@ -12,7 +12,10 @@ import { copyDifferences } from './differences.js';
 /** How an image gets another backing file. */
 export interface RebaseOptions
   extends LongOperation,
-    Pick<ChainOptions, 'format' | 'references' | 'maxDepth' | 'cacheSize'> {
+    Pick<
+      ChainOptions,
+      'format' | 'references' | 'maxDepth' | 'cacheSize' | 'cache' | 'passphrase' | 'passphrases'
+    > {
   /**
    * The new backing file: the text is stored as given, and means a path relative to the image. None if
    * undefined: the image then holds all of its disk itself.
@@ -54,6 +57,9 @@ export async function rebase(
     references: unsafe ? 'deny' : references,
     maxDepth,
     cacheSize,
+    cache: options.cache,
+    passphrase: options.passphrase,
+    passphrases: options.passphrases,
     writable: true,
   });
   try {
@@ -102,8 +108,9 @@ async function makeIndependent(
     return { copied, backing: undefined };
   }
   const name = resolver.resolveReference(named, top.storage.location);
-  const { references, maxDepth, cacheSize } = options;
-  const newChain = { format: name.format, options: name.options, references, maxDepth, cacheSize };
+  const { references, maxDepth, cacheSize, passphrases } = options;
+  const limits = { references, maxDepth, cacheSize, passphrases };
+  const newChain = { format: name.format, options: name.options, ...limits };
   // With the image beside it, a new chain that leads back to the image is a loop.
   const chain = await resolver.open(name.location, newChain, [top]);
   try {

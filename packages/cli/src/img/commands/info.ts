@@ -1,0 +1,245 @@
+import {
+  ChainResolver,
+  type DetailValue,
+  type ImageDetails,
+  isLamellaError,
+  type Layer,
+  type SnapshotInfo,
+} from 'lamella';
+import { defineCommand } from '../../command-line/command.js';
+import { formatJson, type JsonValue } from '../../command-line/json.js';
+import type { Session } from '../../command-line/session.js';
+import { formatSize } from '../../command-line/size.js';
+import {
+  assertOneNaming,
+  CACHE,
+  type CommonSettings,
+  cacheMode,
+  FORCE_SHARE,
+  FORMAT,
+  IMAGE_OPTS,
+  OBJECT,
+  OUTPUT,
+  onlyOperand,
+} from '../common-options.js';
+import { openImage } from '../open-image.js';
+import { snapshotTable } from '../snapshot-table.js';
+
+interface Settings extends CommonSettings {
+  chain?: boolean;
+}
+
+/** A file that an image lives in. */
+interface ChildNode {
+  readonly name: string;
+  readonly filename: string;
+  readonly length: number;
+  readonly allocated: number | undefined;
+}
+
+/** `info`. */
+export const info = defineCommand<Settings>({
+  name: 'info',
+  summary: 'Show what is known of an image',
+  operands: 'FILE',
+  settings: () => ({}),
+  options: [
+    FORMAT,
+    IMAGE_OPTS,
+    {
+      long: 'backing-chain',
+      takesValue: false,
+      help: 'show every image of the backing chain',
+      apply(settings) {
+        settings.chain = true;
+      },
+    },
+    {
+      long: 'limits',
+      takesValue: false,
+      help: 'accepted; nothing is known of limits of the storage',
+      apply() {},
+    },
+    CACHE,
+    FORCE_SHARE,
+    OUTPUT,
+    OBJECT,
+  ],
+  async run(session, settings, operands) {
+    const text = onlyOperand(operands);
+    assertOneNaming(settings);
+    const { format, imageOpts, forceShare } = settings;
+    const { disk, layers } = await openImage(
+      session,
+      { text, format, imageOpts },
+      {
+        forceShare,
+        cache: cacheMode(settings.cache),
+        metadataOnly: true,
+        alone: settings.chain !== true,
+      },
+    );
+    try {
+      const shown = settings.chain === true ? layers : [layers[0]];
+      const json = settings.output === 'json';
+      const parts: JsonValue[] = [];
+      for (const [index, layer] of shown.entries()) {
+        const children = await childNodes(layer);
+        if (json) {
+          parts.push(jsonInfo(layer, children, session));
+        } else {
+          session.out(`${index === 0 ? '' : '\n'}${humanInfo(layer, children, session)}`);
+        }
+      }
+      if (json) {
+        session.out(`${formatJson(settings.chain === true ? parts : (parts[0] ?? {}))}\n`);
+      }
+    } finally {
+      await disk.close();
+    }
+    return 0;
+  },
+});
+
+async function childNodes({ storage }: Layer): Promise<readonly ChildNode[]> {
+  return [
+    {
+      name: 'file',
+      filename: storage.location,
+      length: storage.size,
+      allocated: await storage.allocatedSize?.(),
+    },
+  ];
+}
+
+function humanInfo(layer: Layer, children: readonly ChildNode[], session: Session): string {
+  const { image, format, storage } = layer;
+  const { backing } = image.references;
+  const allocated = children[0]?.allocated;
+  const lines = [
+    `image: ${storage.location}`,
+    `file format: ${format}`,
+    `virtual size: ${formatSize(image.size)} (${image.size} bytes)`,
+    `disk size: ${allocated === undefined ? 'unavailable' : formatSize(allocated)}`,
+    ...(image.encrypted === true ? ['encrypted: yes'] : []),
+    ...(image.clusterSize > 1 ? [`cluster_size: ${image.clusterSize}`] : []),
+    ...(image.unclean === true ? ['cleanly shut down: no'] : []),
+    ...(backing === undefined ? [] : [backingLine(backing.location, layer, session)]),
+    ...(backing?.format === undefined
+      ? []
+      : [`backing file format: ${backing.format}`]),
+    ...snapshotLines(image.snapshots?.list() ?? []),
+    ...(image.details === undefined
+      ? []
+      : ['Format specific information:', ...detailLines(image.details, '    ')]),
+    ...children.flatMap(childLines),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+function backingLine(reference: string, layer: Layer, session: Session): string {
+  const full = fullName(reference, layer, session);
+  return `backing file: ${reference}${full === reference ? '' : ` (actual path: ${full})`}`;
+}
+
+function snapshotLines(snapshots: readonly SnapshotInfo[]): readonly string[] {
+  return snapshots.length === 0 ? [] : ['Snapshot list:', ...snapshotTable(snapshots)];
+}
+
+function detailLines(details: ImageDetails, indent: string): readonly string[] {
+  return Object.entries(details).flatMap(([name, value]) =>
+    valueLines(name.replaceAll('-', ' '), value, indent),
+  );
+}
+
+function valueLines(name: string, value: DetailValue, indent: string): readonly string[] {
+  if (isList(value)) {
+    const items = value.flatMap((item, index) => valueLines(`[${index}]`, item, `${indent}    `));
+    return [`${indent}${name}:`, ...items];
+  }
+  return typeof value === 'object'
+    ? [`${indent}${name}:`, ...detailLines(value, `${indent}    `)]
+    : [`${indent}${name}: ${value}`];
+}
+
+function isList(value: DetailValue): value is readonly DetailValue[] {
+  return Array.isArray(value);
+}
+
+function childLines({ name, filename, length, allocated }: ChildNode): readonly string[] {
+  return [
+    `Child node '/${name}':`,
+    `    filename: ${filename}`,
+    '    protocol type: file',
+    `    file length: ${formatSize(length)} (${length} bytes)`,
+    `    disk size: ${allocated === undefined ? 'unavailable' : formatSize(allocated)}`,
+  ];
+}
+
+function jsonInfo(layer: Layer, children: readonly ChildNode[], session: Session): JsonValue {
+  const { image, format, storage } = layer;
+  const { backing } = image.references;
+  const snapshots = image.snapshots?.list() ?? [];
+  return {
+    children: children.map(jsonChild),
+    'backing-filename-format': backing?.format,
+    snapshots: snapshots.length === 0 ? undefined : snapshots.map(jsonSnapshot),
+    'virtual-size': image.size,
+    filename: storage.location,
+    'cluster-size': image.clusterSize > 1 ? image.clusterSize : undefined,
+    format,
+    'actual-size': children[0]?.allocated,
+    'format-specific':
+      image.details === undefined ? undefined : { type: format, data: image.details },
+    'full-backing-filename':
+      backing === undefined ? undefined : fullName(backing.location, layer, session),
+    'backing-filename': backing?.location,
+    encrypted: image.encrypted === true ? true : undefined,
+    'dirty-flag': image.unclean ?? false,
+  };
+}
+
+function jsonChild({ name, filename, length, allocated }: ChildNode): JsonValue {
+  return {
+    name,
+    info: {
+      children: [],
+      'virtual-size': length,
+      filename,
+      format: 'file',
+      'actual-size': allocated,
+      'format-specific': { type: 'file', data: {} },
+      'dirty-flag': false,
+    },
+  };
+}
+
+function jsonSnapshot(snapshot: SnapshotInfo): JsonValue {
+  const { id, name, vmStateSize, date, dateNanoseconds, vmClock, icount } = snapshot;
+  return {
+    icount,
+    'vm-clock-nsec': vmClock % NANOSECONDS,
+    name,
+    'date-sec': Math.floor(date.getTime() / 1000),
+    'date-nsec': dateNanoseconds,
+    'vm-clock-sec': vmClock / NANOSECONDS,
+    id,
+    'vm-state-size': vmStateSize,
+  };
+}
+
+const NANOSECONDS = 1_000_000_000n;
+
+/** Where a reference leads; the text itself where that can't be told. */
+function fullName(reference: string, { storage }: Layer, { lamella }: Session): string {
+  try {
+    return lamella.container
+      .resolve(ChainResolver)
+      .resolveReference({ location: reference }, storage.location).location;
+  } catch (error) {
+    if (isLamellaError(error)) {
+      return reference;
+    }
+    throw error;
+  }
+}
