@@ -1,8 +1,8 @@
 import { basename } from 'node:path';
-import { Lamella } from 'lamella';
 import { processOutput } from '../command-line/output.js';
 import { Secrets } from '../command-line/secrets.js';
 import { splitDrivers } from '../drivers/arguments.js';
+import { programLamella } from '../drivers/program-lamella.js';
 import { registerDrivers } from '../drivers/register.js';
 import { main } from './main.js';
 
@@ -22,7 +22,7 @@ export async function run(
   const { words, drivers } = splitDrivers(argv.slice(2));
   const abort = new AbortController();
   process.once('SIGINT', () => abort.abort());
-  const lamella = new Lamella();
+  const lamella = programLamella();
   const session = {
     ...processOutput,
     name: basename(argv[1] ?? 'lamella-img'),

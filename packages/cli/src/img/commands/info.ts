@@ -146,7 +146,8 @@ function snapshotLines(snapshots: readonly SnapshotInfo[]): readonly string[] {
   return snapshots.length === 0 ? [] : ['Snapshot list:', ...snapshotTable(snapshots)];
 }
 
-function detailLines(details: ImageDetails, indent: string): readonly string[] {
+/** Facts one on a line, under their names in plain words. */
+export function detailLines(details: ImageDetails, indent: string): readonly string[] {
   return Object.entries(details).flatMap(([name, value]) =>
     valueLines(name.replaceAll('-', ' '), value, indent),
   );

@@ -1,12 +1,8 @@
-import {
-  type DetailValue,
-  type ImageDetails,
-  isLamellaError,
-  type Preallocation,
-} from 'lamella';
+import { isLamellaError, type Preallocation } from 'lamella';
+import { detailLines } from '../../img/commands/info.js';
+import { problemText } from '../../messages/problem.js';
 import { type ImageCommand, readCommandLine } from '../command.js';
 import { CommandFailure, WrongUsage } from '../command-failure.js';
-import { problemText } from '../../messages/problem.js';
 import { readNumber } from '../numbers.js';
 import type { OpenedImage } from '../opened-image.js';
 import { requestProblem } from '../problem-text.js';
@@ -105,26 +101,6 @@ function infoText({ disk }: OpenedImage): string {
     `vm state offset: ${sizeText(vmStateOffset(disk))}\n` +
     (details === undefined
       ? ''
-      : `Format specific information:\n${detailsText(details, '    ')}`)
+      : `Format specific information:\n${detailLines(details, '    ').join('\n')}\n`)
   );
-}
-
-/** Facts one on a line, under their names in plain words. */
-function detailsText(details: ImageDetails, indent: string): string {
-  return Object.entries(details)
-    .map(([name, value]) => `${indent}${name.replaceAll('-', ' ')}:${valueText(value, indent)}`)
-    .join('');
-}
-
-function isList(value: DetailValue): value is readonly DetailValue[] {
-  return Array.isArray(value);
-}
-
-function valueText(value: DetailValue, indent: string): string {
-  const inner = `${indent}    `;
-  if (isList(value)) {
-    const items = value.map((item, index) => `${inner}[${index}]:${valueText(item, inner)}`);
-    return `\n${items.join('')}`;
-  }
-  return typeof value === 'object' ? `\n${detailsText(value, inner)}` : ` ${value}\n`;
 }
