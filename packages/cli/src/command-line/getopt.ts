@@ -69,7 +69,7 @@ export class Getopt<T extends GetoptOption> {
       this.#next = this.#firstOperand === this.#lastOperand ? this.#next : this.#firstOperand;
       return undefined;
     }
-    if (word.startsWith('--')) {
+    if (word.startsWith('--') && this.#options.some(({ long }) => long !== undefined)) {
       return this.#long(word.slice(2));
     }
     this.#letters = word.slice(1);

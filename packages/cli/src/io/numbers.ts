@@ -23,7 +23,7 @@ export function readNumber(text: string, warn: (text: string) => void): bigint {
     warn(`Using a multiplier suffix on hex numbers is deprecated: ${text}`);
     return inRange(BigInt(hex[1]) << BigInt(10 * (POWERS.indexOf(hex[2].toLowerCase()) + 1)), text);
   }
-  const result = text.startsWith('-') ? ({ problem: 'syntax' } as const) : parseSizeText(text);
+  const result = /^[-.]/.test(text) ? ({ problem: 'syntax' } as const) : parseSizeText(text);
   if (result.bytes === undefined) {
     throw new CommandFailure(
       result.problem === 'range'

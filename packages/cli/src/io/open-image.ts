@@ -1,4 +1,4 @@
-import { ChainResolver, Disk, type Lamella } from 'lamella';
+import { ChainResolver, Disk, isLamellaError, type Lamella } from 'lamella';
 import { Failure } from '../command-line/failure.js';
 import { parseOptionList } from '../command-line/option-list.js';
 import type { Session } from '../command-line/session.js';
@@ -42,7 +42,10 @@ export async function openForShell(session: Session, request: OpenRequest): Prom
     const disk = new Disk(chain.layers, [], chain.missing);
     return snapshot ? await overlay(session.lamella, request, disk) : new OpenedImage(request, disk);
   } catch (error) {
-    const problem = openProblem(session, error, name);
+    const problem =
+      writesFile && isLamellaError(error, 'NOT_A_FILE') && error.problem === 'is a directory'
+        ? `Could not open '${error.location}': Is a directory`
+        : openProblem(session, error, name);
     throw problem === undefined ? error : new Failure(`${label}: ${problem}`);
   }
 }
@@ -77,7 +80,9 @@ function nameOf(session: Session, { path, format, options }: OpenRequest): Opena
     return readImageName({ text: path ?? '', format }, session.secrets);
   }
   if (path === undefined) {
-    return readImageName({ text: options, imageOpts: true }, session.secrets);
+    // A word alone at the beginning is a flag.
+    const text = options.replace(/^([^=,]+)(?=,|$)/, '$1=on');
+    return readImageName({ text, imageOpts: true }, session.secrets);
   }
   const text = `${options},file.filename=${path.replaceAll(',', ',,')}`;
   const name = readImageName({ text, imageOpts: true }, session.secrets);

@@ -157,7 +157,15 @@ function readInvocation(
 }
 
 function usage({ name }: Session): string {
-  return `Usage: ${name} ${USAGE}See '${name} -c help' for information on available commands.\n`;
+  return `Usage: ${name} ${USAGE}See '${name} -c help' for information on available commands.\n${reportBugs(name)}`;
+}
+
+/** Scripts that call the program by its other name get the whole of that one's text. */
+function reportBugs(name: string): string {
+  return name === 'qemu-io'
+    ? '\nSee <https://qemu.org/contribute/report-a-bug> for how to report bugs.\n' +
+        'More information on the QEMU project at <https://qemu.org>.\n'
+    : '';
 }
 
 /** There are no events to trace here, so no pattern fits any. */
@@ -214,7 +222,6 @@ async function runScript(shell: Shell, { lines }: Surroundings): Promise<boolean
     }
     shell.session.out(prompt);
   }
-  shell.session.out('\n');
   return good;
 }
 

@@ -1,7 +1,7 @@
 import type { CheckOptions, CheckResult, ResizeOptions } from '../driver/index.js';
 import { type DiskExtent, Engine, type LayerStack, type MissingBacking } from '../engine/index.js';
 import { LamellaError } from '../errors/index.js';
-import type { WriteZeroesOptions } from '../storage/index.js';
+import type { ZeroRangeOptions } from '../storage/index.js';
 import { closeLayers, describeLayer, type Layer, type LayerInfo } from './layer.js';
 import { readableOf, type StreamOptions, writableOf } from './streams.js';
 
@@ -124,10 +124,11 @@ export class Disk implements AsyncDisposable {
    *
    * @param offset - bytes
    * @param length - bytes
-   * @param options - whether space may be given back (it may, by default)
-   * @throws LamellaError as {@link Disk.write}
+   * @param options - whether space may be given back and zeroes be written (both, by default)
+   * @throws LamellaError as {@link Disk.write}; `UNSUPPORTED` where zeroes may not be written but would have to
+   * be; the beginning of the range may be zeroed then
    */
-  writeZeroes(offset: number, length: number, options: WriteZeroesOptions = {}): Promise<void> {
+  writeZeroes(offset: number, length: number, options: ZeroRangeOptions = {}): Promise<void> {
     return this.#settled(this.#engine.writeZeroes(offset, length, options));
   }
 

@@ -9,7 +9,7 @@ import type {
   ZeroContext,
 } from '../driver/index.js';
 import { LamellaError } from '../errors/index.js';
-import type { WriteZeroesOptions } from '../storage/index.js';
+import type { ZeroRangeOptions } from '../storage/index.js';
 import { AllocationFiller } from './allocation-filler.js';
 import { CipherWriter, cipherSectors } from './cipher-io.js';
 import { checkedLength } from './contract.js';
@@ -85,10 +85,27 @@ export class Writer {
   }
 
   /** Makes a range read as zeroes, by metadata where the format can. */
-  async writeZeroes(offset: number, length: number, options: WriteZeroesOptions): Promise<void> {
+  async writeZeroes(offset: number, length: number, options: ZeroRangeOptions): Promise<void> {
+    const { unmap = true, fallback = true } = options;
     await this.exclusively(offset, length, () =>
-      this.zeroRange(offset, offset + length, options.unmap ?? true),
+      fallback
+        ? this.zeroRange(offset, offset + length, unmap)
+        : this.#zeroWithoutWriting(offset, offset + length, unmap),
     );
+  }
+
+  async #zeroWithoutWriting(offset: number, end: number, unmap: boolean): Promise<void> {
+    for (let position = offset; position < end; ) {
+      const done = await this.#zeroByMetadata(position, end, unmap);
+      if (done === 0) {
+        throw new LamellaError('UNSUPPORTED', 'zeroes would have to be written here', {
+          location: this.#top.storage.location,
+          offset: position,
+          hint: 'Allow the fallback, or zero whole clusters of a format that can.',
+        });
+      }
+      position += done;
+    }
   }
 
   /** Makes a range read as zeroes; the caller has seen to it that nothing else is under way there. */

@@ -15,6 +15,12 @@ export interface WriteZeroesOptions {
   readonly unmap?: boolean;
 }
 
+/** How a disk's bytes are to be zeroed. */
+export interface ZeroRangeOptions extends WriteZeroesOptions {
+  /** Write zeroes where metadata can't say it (default). `false` fails with `UNSUPPORTED` instead. */
+  readonly fallback?: boolean;
+}
+
 /**
  * A flat, random-access sequence of bytes in which an image lives: a file, a block device, memory,
  * something remote. Offsets and lengths are bytes.

@@ -52,8 +52,8 @@ export const TRUNCATE: ImageCommand = {
     const line = readCommandLine(shell, 'truncate', words, 'm:', (_letter, value) => {
       preallocation = preallocationOf(value, name);
     });
-    const [sizeWord, ...others] = line.operands;
-    if (sizeWord === undefined || others.length > 0) {
+    const [sizeWord] = line.operands;
+    if (sizeWord === undefined) {
       throw new WrongUsage();
     }
     const size = readNumber(sizeWord, shell.warn);

@@ -105,7 +105,7 @@ ${OPTIONS_OF_ALL}
   needs: 'image',
   async run(shell, words, image) {
     const { line, ...what } = readVector(shell, 'readv', words, 'CP:qrv');
-    await carryOut(shell, readRequest(shell, image, line, what));
+    await carryOut(shell, readRequest(shell, image, line, what, 'readv'));
   },
 };
 

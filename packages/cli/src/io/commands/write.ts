@@ -63,10 +63,8 @@ export const WRITE: ImageCommand = {
     const zeroes = line.has('z');
     const offset = readNumber(offsetText, shell.warn);
     const bytes = readNumber(countText, shell.warn);
-    if (zeroes && !line.has('n')) {
+    if (!line.has('n')) {
       assertLength(bytes, countText, ' without -n');
-    } else if (!zeroes) {
-      assertLength(bytes, countText);
     }
     if (line.has('b') || line.has('c')) {
       assertSectors(offset, bytes);
@@ -111,7 +109,7 @@ export const WRITEV: ImageCommand = {
     const offset = readNumber(offsetText, shell.warn);
     const bytes = readLengths(lengths, shell.warn);
     const plan = { offset, bytes, zeroes: false, fill: pattern };
-    await carryOut(shell, writeRequest(image, line, plan));
+    await carryOut(shell, writeRequest(image, line, plan, 'writev'));
   },
 };
 
@@ -157,10 +155,10 @@ function fillFromFile(path: string): Fill {
   try {
     bytes = readFileSync(path);
   } catch (error) {
-    throw new CommandFailure(`${path}: ${strerrorOf(error) ?? String(error)}`);
+    throw new CommandFailure(`${path}: ${strerrorOf(error) ?? String(error)}`, 'error');
   }
   if (bytes.length === 0) {
-    throw new CommandFailure(`${path}: file is empty`);
+    throw new CommandFailure(`${path}: file is empty`, 'error');
   }
   return new Fill(bytes);
 }
@@ -194,7 +192,8 @@ export function writeRequest(
       if (line.has('c')) {
         await writeCompressed(disk, range, source, zeroes);
       } else if (zeroes) {
-        await disk.writeZeroes(range.offset, range.length, { unmap: line.has('u') });
+        const options = { unmap: line.has('u'), fallback: !line.has('n') };
+        await disk.writeZeroes(range.offset, range.length, options);
       } else {
         await inPieces(range.length, (start, length) =>
           disk.write(source.bytes(start, length), range.offset + start),
