@@ -2,6 +2,7 @@ import { basename } from 'node:path';
 import { createInterface } from 'node:readline';
 import { processOutput } from '../command-line/output.js';
 import { Secrets } from '../command-line/secrets.js';
+import { complain } from '../command-line/session.js';
 import { splitDrivers } from '../drivers/arguments.js';
 import { programLamella } from '../drivers/program-lamella.js';
 import { registerDrivers } from '../drivers/register.js';
@@ -28,8 +29,14 @@ export async function run(
     lamella,
     signal: new AbortController().signal,
   };
+  const stuck = (): void => {
+    complain(session, 'a request waits at a breakpoint, and nothing is left that could resume it');
+    process.exitCode = 1;
+  };
+  process.once('beforeExit', stuck);
   process.exitCode = await runIo(session, words, {
     version: VERSION,
     lines: () => createInterface({ input: process.stdin, terminal: false }),
   });
+  process.off('beforeExit', stuck);
 }

@@ -45,7 +45,7 @@ export async function openForShell(session: Session, request: OpenRequest): Prom
     const problem =
       writesFile && isLamellaError(error, 'NOT_A_FILE') && error.problem === 'is a directory'
         ? `Could not open '${error.location}': Is a directory`
-        : openProblem(session, error, name);
+        : openProblem(session, error, name === undefined ? undefined : seenFrom(name, error));
     throw problem === undefined ? error : new Failure(`${label}: ${problem}`);
   }
 }
@@ -84,9 +84,18 @@ function nameOf(session: Session, { path, format, options }: OpenRequest): Opena
     const text = options.replace(/^([^=,]+)(?=,|$)/, '$1=on');
     return readImageName({ text, imageOpts: true }, session.secrets);
   }
+  if (parseOptionList(options).some(({ name }) => name === 'file' || name.startsWith('file.'))) {
+    throw new Failure("Can't specify 'file' and 'filename' options at the same time");
+  }
   const text = `${options},file.filename=${path.replaceAll(',', ',,')}`;
   const name = readImageName({ text, imageOpts: true }, session.secrets);
   return { ...name, location: path };
+}
+
+/** A filter is not the file that an error speaks of: what is under it counts as the image itself. */
+function seenFrom(name: OpenableName, error: unknown): OpenableName {
+  const filter = /^(blkdebug|json):/.test(name.location);
+  return filter && isLamellaError(error) ? { ...name, location: error.location ?? '' } : name;
 }
 
 /** `read-only=on` among the options goes with `-r` only. */

@@ -4,6 +4,7 @@ import { complain, type Session } from '../command-line/session.js';
 import { openForShell } from './open-image.js';
 import { OpenSettings } from './open-settings.js';
 import { warnOfWordsAlone } from './commands/open.js';
+import { requestProblem } from './problem-text.js';
 import { Shell } from './shell.js';
 
 /** Options in the order in which ambiguous ones are listed. */
@@ -227,11 +228,23 @@ async function runScript(shell: Shell, { lines }: Surroundings): Promise<boolean
 
 /** Closes the image and says what went wrong. */
 async function closed(shell: Shell): Promise<boolean> {
+  const format = shell.image?.disk.format;
   try {
     await shell.close();
     return true;
   } catch (error) {
-    complain(shell.session, error instanceof Error ? error.message : String(error));
+    for (const text of closeProblems(format, error)) {
+      complain(shell.session, text);
+    }
     return false;
   }
+}
+
+/** What QEMU says when it can't write the last metadata of a qcow2 image; there is no text of its for others. */
+function closeProblems(format: string | undefined, error: unknown): readonly string[] {
+  if (format !== 'qcow2') {
+    return [error instanceof Error ? error.message : String(error)];
+  }
+  const problem = requestProblem(error);
+  return ['L2 table', 'refcount block'].map((name) => `Failed to flush the ${name} cache: ${problem}`);
 }

@@ -1,14 +1,22 @@
-import { type Disk, LamellaError } from 'lamella';
+import { alignDown, alignUp, type Disk, LamellaError } from 'lamella';
 import { type Fill, inPieces } from './transfer.js';
 
+/** A part of the disk, in bytes. */
+interface Range {
+  readonly offset: number;
+  readonly length: number;
+}
+
 /**
- * Writes compressed clusters where nothing is stored yet; QEMU takes no others.
+ * Writes compressed clusters where nothing is stored yet; QEMU takes no others, and stores those all the
+ * same.
  *
- * @throws LamellaError `UNSUPPORTED` by formats without, `IO_ERROR` where something is stored, and as `Disk.writeCompressed`
+ * @throws LamellaError `UNSUPPORTED` by formats without, `IO_ERROR` when something was stored in part of the
+ * range, and as `Disk.writeCompressed`
  */
 export async function writeCompressed(
   disk: Disk,
-  { offset, length }: { readonly offset: number; readonly length: number },
+  range: Range,
   fill: Fill,
   zeroes: boolean,
 ): Promise<void> {
@@ -18,15 +26,38 @@ export async function writeCompressed(
       location: disk.location,
     });
   }
-  for await (const extent of disk.extents({ offset, length })) {
-    if (extent.layer === 0 && (extent.kind === 'data' || extent.kind === 'compressed')) {
-      throw new LamellaError('IO_ERROR', 'the cluster is in use already', {
-        location: disk.location,
-        offset: extent.offset,
-      });
+  const free = await freeRanges(disk, range, image.clusterSize);
+  for (const { offset, length } of free) {
+    await inPieces(length, async (start, size) => {
+      const bytes = zeroes
+        ? Buffer.alloc(size)
+        : fill.bytes(offset + start - range.offset, size);
+      await disk.writeCompressed(bytes, offset + start);
+    });
+  }
+  if (free.reduce((sum, { length }) => sum + length, 0) < range.length) {
+    throw new LamellaError('IO_ERROR', 'a cluster is in use already', {
+      location: disk.location,
+    });
+  }
+}
+
+/** The parts of a range whose clusters the top image does not use. */
+async function freeRanges(disk: Disk, range: Range, unit: number): Promise<readonly Range[]> {
+  const end = range.offset + range.length;
+  const free: Range[] = [];
+  let position = range.offset;
+  const add = (until: number): void => {
+    if (until > position) {
+      free.push({ offset: position, length: until - position });
+    }
+  };
+  for await (const { offset, length, layer, kind } of disk.extents(range)) {
+    if (layer === 0 && (kind === 'data' || kind === 'compressed')) {
+      add(Math.max(alignDown(offset, unit), range.offset));
+      position = Math.min(alignUp(offset + length, unit), end);
     }
   }
-  await inPieces(length, (start, size) =>
-    disk.writeCompressed(zeroes ? Buffer.alloc(size) : fill.bytes(start, size), offset + start),
-  );
+  add(end);
+  return free;
 }

@@ -38,10 +38,10 @@ export function parseImageName(name: string, namedBy: string): ImageName {
 function parseJsonName(text: string, namedBy: string): ImageName {
   const keys = new Map<string, OptionValue>();
   flatten(parseJson(text, namedBy), '', keys, namedBy, 0);
-  const driver = takeText(keys, 'driver', namedBy);
   if ([...keys.keys()].some((key) => key.split('.')[0] === CHILD_OF_FILTER)) {
     return { location: jsonLocation(Object.fromEntries(keys)), format: 'raw' };
   }
+  const driver = takeText(keys, 'driver', namedBy);
   const location = storageLocation(keys, namedBy);
   if (location === undefined) {
     throw unsupported('a json: name without a file name', namedBy);

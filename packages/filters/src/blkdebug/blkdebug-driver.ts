@@ -1,4 +1,5 @@
 import {
+  isLamellaError,
   LamellaError,
   type Storage,
   type StorageDriver,
@@ -13,6 +14,8 @@ const PREFIX = 'blkdebug:';
 const JSON_PREFIX = 'json:';
 /** Longest configuration file taken, in bytes. */
 const MAX_CONFIG = 1024 * 1024;
+/** A file name within options is a path, whatever it looks like. */
+const LOOKS_LIKE_SCHEME = /^[a-z][a-z0-9+.-]+:/i;
 const RULE = /^(inject-error|set-state)\.(\d+)\.(.+)$/;
 
 /** What a location asks for. */
@@ -48,7 +51,7 @@ export class BlkdebugDriver implements StorageDriver {
     const { config, image, rules } = location.startsWith(JSON_PREFIX)
       ? parseOptions(location)
       : parseName(location);
-    const sections = config === '' ? [] : await readConfig(config, openBelow);
+    const sections = config === '' ? [] : await readConfig(config, openBelow, location);
     const all = readRules([...sections, ...rules], location);
     return new FaultStorage(await openBelow(image), all);
   }
@@ -110,7 +113,7 @@ function takeImage(values: Map<string, unknown>, location: string): string {
         location,
       });
     }
-    return `file:${filename}`;
+    return LOOKS_LIKE_SCHEME.test(filename) ? `./${filename}` : filename;
   }
   const options: Record<string, unknown> = { driver };
   for (const [key, value] of values) {
@@ -131,8 +134,9 @@ function takeText(values: Map<string, unknown>, key: string): string | undefined
 async function readConfig(
   config: string,
   openBelow: NonNullable<StorageOpenOptions['openBelow']>,
+  location: string,
 ): Promise<readonly RuleText[]> {
-  const storage = await openBelow(config, true);
+  const storage = await openConfig(config, openBelow, location);
   try {
     if (storage.size > MAX_CONFIG) {
       throw new LamellaError('LIMIT_EXCEEDED', 'the configuration file is too long', {
@@ -142,8 +146,29 @@ async function readConfig(
     }
     const bytes = new Uint8Array(storage.size);
     await storage.read(bytes, 0);
-    return parseConfig(new TextDecoder().decode(bytes), config);
+    return parseConfig(new TextDecoder().decode(bytes), location);
   } finally {
     await storage.close();
+  }
+}
+
+async function openConfig(
+  config: string,
+  openBelow: NonNullable<StorageOpenOptions['openBelow']>,
+  location: string,
+): Promise<Storage> {
+  try {
+    return await openBelow(config, true);
+  } catch (cause) {
+    const why = isLamellaError(cause, 'NOT_FOUND')
+      ? 'No such file or directory'
+      : cause instanceof Error
+        ? cause.message
+        : String(cause);
+    throw new LamellaError(
+      'INVALID_ARGUMENT',
+      `Could not read blkdebug config file: ${why}`,
+      { location, cause },
+    );
   }
 }
