@@ -20,7 +20,8 @@ export function parseSizeText(text: string, unit = 'B'): SizeResult {
   if (match === null) {
     return { problem: 'syntax' };
   }
-  const [, sign, hex, whole = '0', fraction = match[5] ?? '', suffix = ''] = match;
+  const [, sign, hex, whole = '0', after = '', alone = '', suffix = ''] = match;
+  const fraction = after + alone;
   if (hex !== undefined && suffix !== '') {
     return { problem: 'syntax' };
   }
