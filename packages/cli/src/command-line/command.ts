@@ -39,6 +39,8 @@ export interface CommandDefinition<S> {
   /** What follows the options, for the help text. */
   readonly operands: string;
   readonly options: readonly CommandOption<S>[];
+  /** The last of several words is an operand, whatever it looks like. False by default. */
+  readonly lastIsOperand?: boolean | undefined;
   /** Settings before any option. */
   readonly settings: () => S;
   readonly run: (session: Session, settings: S, operands: readonly string[]) => Promise<number>;
@@ -54,8 +56,10 @@ export function defineCommand<S>(definition: CommandDefinition<S>): Command {
     async run(session, words) {
       const chosen = settings();
       try {
-        const operands = readOptions(session, options, chosen, words);
-        return await run(session, chosen, operands);
+        const last = definition.lastIsOperand === true && words.length > 1 ? words.slice(-1) : [];
+        const before = words.slice(0, words.length - last.length);
+        const operands = readOptions(session, options, chosen, before);
+        return await run(session, chosen, [...operands, ...last]);
       } catch (error) {
         if (error instanceof HelpWanted) {
           session.out(error.message);
@@ -94,9 +98,9 @@ function readOptions<S>(
         next.option.apply(settings, next.value, session);
         break;
       case 'no-value':
-        throw new Failure(`missing argument for option '${next.text}'`, 1, true);
+        throw new Failure(`missing argument for option '${next.text}'`, { usage: true });
       case 'unknown':
-        throw new Failure(`unrecognized option '${next.text}'`, 1, true);
+        throw new Failure(`unrecognized option '${next.text}'`, { usage: true });
     }
   }
   return getopt.operands;

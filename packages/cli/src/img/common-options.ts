@@ -163,7 +163,7 @@ export function sourceCacheMode(text: string | undefined, exitCode = 1): CacheMo
   try {
     return cacheMode(text, (name) => `Invalid source cache option: ${name}`);
   } catch (error) {
-    throw error instanceof Failure ? new Failure(error.message, exitCode) : error;
+    throw error instanceof Failure ? new Failure(error.message, { exitCode }) : error;
   }
 }
 

@@ -19,6 +19,8 @@ export interface OpenableName {
   readonly format: string | undefined;
   readonly options: OptionValues | undefined;
   readonly passphrase: Passphrase | undefined;
+  /** Name of the secret that the passphrase came from. */
+  readonly secretId?: string | undefined;
 }
 
 /**
@@ -84,6 +86,7 @@ function fromOptions(
     format: protocol ? 'raw' : driver === undefined ? givenFormat : String(driver),
     options: Object.keys(options).length === 0 ? undefined : options,
     passphrase: secret === undefined ? undefined : secrets.get(String(secret)),
+    secretId: secret === undefined ? undefined : String(secret),
   };
 }
 

@@ -1,7 +1,7 @@
 import type { Command } from '../command-line/command.js';
 import { Failure } from '../command-line/failure.js';
 import { Getopt } from '../command-line/getopt.js';
-import { complain, type Session } from '../command-line/session.js';
+import type { Session } from '../command-line/session.js';
 import { VERSION } from '../version.js';
 import { problemOfAny } from '../messages/problem.js';
 import { amend } from './commands/amend.js';
@@ -62,11 +62,11 @@ export async function main(session: Session, words: readonly string[]): Promise<
     }
     const name = first < 0 ? undefined : words[first];
     if (name === undefined) {
-      throw new Failure('Not enough arguments', 1, true);
+      throw new Failure('Not enough arguments', { usage: true });
     }
     const command = COMMANDS.find((known) => known.name === name);
     if (command === undefined) {
-      throw new Failure(`Command not found: ${name}`, 1, true);
+      throw new Failure(`Command not found: ${name}`, { usage: true });
     }
     return await runCommand(session, command, words.slice(first + 1));
   } catch (error) {
@@ -95,9 +95,9 @@ function readOwnOptions(words: readonly string[]): 'help' | 'version' | undefine
   for (let next = getopt.next(); next !== undefined; next = getopt.next()) {
     switch (next.kind) {
       case 'no-value':
-        throw new Failure(`missing argument for option '${next.text}'`, 1, true);
+        throw new Failure(`missing argument for option '${next.text}'`, { usage: true });
       case 'unknown':
-        throw new Failure(`unrecognized option '${next.text}'`, 1, true);
+        throw new Failure(`unrecognized option '${next.text}'`, { usage: true });
       case 'option':
         if (next.option.long !== 'trace') {
           return next.option.long === 'help' ? 'help' : 'version';
@@ -110,11 +110,10 @@ function readOwnOptions(words: readonly string[]): 'help' | 'version' | undefine
 /** Prints what went wrong and gives the exit code. */
 function report(session: Session, error: unknown, command: string | undefined): number {
   const failure = error instanceof Failure ? error : new Failure(problemOfAny(error));
-  const { message, exitCode, usage } = failure;
-  for (const [index, part] of message.split(/\n(?=kilobytes,|warning:)/).entries()) {
-    // A second sentence of its own gets the name again.
-    complain(session, index === 0 ? part : part);
-  }
+  const { message, exitCode, usage, lineEnd } = failure;
+  // Two messages in one: each gets the name.
+  const parts = message.split(/\n(?=kilobytes,|warning:)/);
+  session.error(parts.map((part) => `${session.name}: ${part}`).join('\n') + lineEnd);
   if (usage) {
     const what = command === undefined ? '' : ` ${command}`;
     session.error(`Try '${session.name}${what} --help' for more information\n`);

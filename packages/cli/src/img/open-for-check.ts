@@ -1,6 +1,15 @@
-import { type CacheMode, ChainResolver, Disk } from 'lamella';
+import {
+  type CacheMode,
+  ChainResolver,
+  closeLayers,
+  Disk,
+  isLamellaError,
+  type References,
+  type Storage,
+} from 'lamella';
 import { Failure } from '../command-line/failure.js';
 import type { Session } from '../command-line/session.js';
+import { openFailureText } from '../messages/open-failure.js';
 import { type ImageArgument, type OpenableName, readImageName } from './image-name.js';
 import { type OpenImage, openFailure } from './open-image.js';
 
@@ -26,9 +35,43 @@ export async function openForCheck(
     name = readImageName(argument, session.secrets);
     const layer = await session.lamella.container
       .resolve(ChainResolver)
-      .openLayer(name, { ...options, passphrase: name.passphrase, forCheck: true });
-    return { text: argument.text, disk: new Disk([layer]), layers: [layer] };
+      .openLayer(name, {
+        ...options,
+        passphrase: name.passphrase,
+        forCheck: true,
+        follow: (references, storage) => assertBackingOpens(session, references, storage),
+      });
+    if (layer.image.encrypted === true && name.passphrase === undefined) {
+      await closeLayers([layer]);
+      throw new Failure("Parameter 'encrypt.key-secret' is required for cipher");
+    }
+    return { text: argument.text, name, disk: new Disk([layer]), layers: [layer] };
   } catch (error) {
-    throw openFailure(session, error, argument.text, name);
+    throw openFailure(error, argument.text, name);
+  }
+}
+
+/** qemu-img checks no image whose backing file does not open. */
+async function assertBackingOpens(
+  { lamella }: Session,
+  { backing }: References,
+  { location }: Storage,
+): Promise<void> {
+  if (backing === undefined) {
+    return;
+  }
+  const resolver = lamella.container.resolve(ChainResolver);
+  const name = resolver.resolveReference(backing, location);
+  try {
+    const chain = await resolver.open(name.location, {
+      format: name.format,
+      options: name.options,
+      metadataOnly: true,
+    });
+    await closeLayers(chain.layers);
+  } catch (error) {
+    throw isLamellaError(error)
+      ? new Failure(`Could not open backing file: ${openFailureText(error, name.location)}`)
+      : error;
   }
 }

@@ -39,6 +39,8 @@ export interface OpenImageOptions {
 export interface OpenImage {
   /** The words by which the user named it. */
   readonly text: string;
+  /** The name taken apart. */
+  readonly name: OpenableName;
   readonly disk: Disk;
   readonly layers: readonly [Layer, ...Layer[]];
 }
@@ -76,39 +78,31 @@ export async function openImage(
     if (options.writable === true && name.format === undefined) {
       warnIfGuessed(session, text, top);
     }
-    return { text, disk: new Disk(chain.layers, [], chain.missing), layers: chain.layers };
+    return { text, name, disk: new Disk(chain.layers, [], chain.missing), layers: chain.layers };
   } catch (error) {
-    throw openFailure(session, error, text, name, exitCode, failure);
+    throw openFailure(error, text, name, exitCode, failure);
   }
 }
 
 /** The failure to report when an image does not open. */
 export function openFailure(
-  session: Session,
   error: unknown,
   text: string,
   name: OpenableName | undefined,
   exitCode = 1,
   failure = 'Could not open',
 ): unknown {
-  const problem = openProblem(session, error, name);
-  return problem === undefined ? error : new Failure(`${failure} '${text}': ${problem}`, exitCode);
+  const problem = openProblem(error, name);
+  return problem === undefined ? error : new Failure(`${failure} '${text}': ${problem}`, { exitCode });
 }
 
 /** What went wrong, as it stands behind the image's name; undefined for a fault of the program. */
-export function openProblem(
-  session: Session,
-  error: unknown,
-  name: OpenableName | undefined,
-): string | undefined {
+export function openProblem(error: unknown, name: OpenableName | undefined): string | undefined {
   if (error instanceof Failure) {
     return error.message;
   }
   if (!isLamellaError(error)) {
     return undefined;
-  }
-  if (error.code === 'WRONG_FORMAT') {
-    return `Image is not in ${name?.format ?? session.lamella.formats[0]} format`;
   }
   return openFailureText(error, name?.location ?? '');
 }

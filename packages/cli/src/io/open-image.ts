@@ -45,7 +45,7 @@ export async function openForShell(session: Session, request: OpenRequest): Prom
     const problem =
       writesFile && isLamellaError(error, 'NOT_A_FILE') && error.problem === 'is a directory'
         ? `Could not open '${error.location}': Is a directory`
-        : openProblem(session, error, name === undefined ? undefined : seenFrom(name, error));
+        : openProblem(error, name === undefined ? undefined : seenFrom(name, error));
     throw problem === undefined ? error : new Failure(`${label}: ${problem}`);
   }
 }

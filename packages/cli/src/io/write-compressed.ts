@@ -11,7 +11,7 @@ interface Range {
  * Writes compressed clusters where nothing is stored yet; QEMU takes no others, and stores those all the
  * same.
  *
- * @throws LamellaError `UNSUPPORTED` by formats without, `IO_ERROR` when something was stored in part of the
+ * @throws LamellaError `UNSUPPORTED` by formats without, `INVALID_ARGUMENT` for parts of clusters, `IO_ERROR` when something was stored in part of the
  * range, and as `Disk.writeCompressed`
  */
 export async function writeCompressed(
@@ -26,6 +26,7 @@ export async function writeCompressed(
       location: disk.location,
     });
   }
+  assertWholeClusters(disk, range, image.clusterSize);
   const free = await freeRanges(disk, range, image.clusterSize);
   for (const { offset, length } of free) {
     await inPieces(length, async (start, size) => {
@@ -37,6 +38,16 @@ export async function writeCompressed(
   }
   if (free.reduce((sum, { length }) => sum + length, 0) < range.length) {
     throw new LamellaError('IO_ERROR', 'a cluster is in use already', {
+      location: disk.location,
+    });
+  }
+}
+
+/** Before anything is stored: the clusters in use might hide that the rest are not whole. */
+function assertWholeClusters(disk: Disk, { offset, length }: Range, unit: number): void {
+  const end = offset + length;
+  if (offset % unit !== 0 || (end % unit !== 0 && end !== disk.size)) {
+    throw new LamellaError('INVALID_ARGUMENT', 'only whole clusters can be compressed', {
       location: disk.location,
     });
   }

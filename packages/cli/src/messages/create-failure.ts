@@ -6,6 +6,9 @@ export function createFailureText(error: unknown, filename: string): string {
   if (!isLamellaError(error)) {
     throw error;
   }
+  if (filename === '') {
+    return "Could not create '': No such file or directory";
+  }
   switch (error.code) {
     case 'NOT_FOUND':
     case 'PERMISSION_DENIED':

@@ -1,5 +1,6 @@
 import { isLamellaError, type LamellaError } from 'lamella';
 import { strerrorOf } from './errno.js';
+import { knownText } from './known-problems.js';
 
 /** How a lock is called that another process is in the way of: see `LOCKED` errors. */
 const LOCK = /no (shared )?'([a-z-]+)' lock/;
@@ -27,14 +28,8 @@ export function problemText(error: LamellaError): string {
       return 'Invalid password, cannot unlock any keyslot';
     case 'PASSPHRASE_REQUIRED':
       return "Parameter 'encrypt.key-secret' is required for cipher";
-    case 'UNKNOWN_FORMAT':
-      return error.problem.replace(/^no driver is registered for '(.*)'$/, "Unknown driver '$1'");
-    case 'UNKNOWN_SCHEME':
-      return error.problem.replace(/^no storage driver serves '(.*):'$/, "Unknown protocol '$1'");
-    case 'WRONG_FORMAT':
-      return error.problem;
     default:
-      return error.problem;
+      return knownText(error.problem) ?? error.problem;
   }
 }
 

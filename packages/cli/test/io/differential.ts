@@ -108,12 +108,16 @@ function isUsed(run: string, file: string): boolean {
 function facts(directory: string, name: string, ignorePlaces: boolean): unknown {
   const { map, check, ...others } = describe(directory, name);
   return ignorePlaces || !Array.isArray(map)
-    ? { ...others, check: String(check).replace(CLUSTERS, '') }
+    ? { ...others, check: withoutClusters(check) }
     : { ...others, check, map: withoutHoles(map) };
 }
 
-/** How many clusters are in use, in the answer of a check. */
-const CLUSTERS = /,?\s*"(allocated|fragmented)-clusters": \d+/g;
+/** The answer of a check without how many clusters are in use. */
+function withoutClusters(check: unknown): unknown {
+  return JSON.parse(JSON.stringify(check), (key, value: unknown) =>
+    key === 'allocated-clusters' ? undefined : value,
+  );
+}
 
 function withoutHoles(rows: readonly string[]): readonly string[] {
   const flags = rows.map((row) => row.replace('"zero": true, "data": true', '"zero": false, "data": true'));

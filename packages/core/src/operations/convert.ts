@@ -126,10 +126,10 @@ class Copier {
     const compress = options.compress === true;
     const clusterSize = target.openLayers[0]?.image.clusterSize ?? 1;
     this.#sparse = options.sparse ?? DEFAULT_SPARSE;
-    this.#unit = compress ? clusterSize : 1;
-    this.#granule = compress
-      ? clusterSize
-      : Math.max(ZERO_GRANULE, Math.min(this.#sparse, DEFAULT_SPARSE));
+    // Part of a cluster costs as much space as all of it, and more requests.
+    this.#unit = compress ? clusterSize : Math.min(CHUNK, clusterSize);
+    const smallest = Math.max(ZERO_GRANULE, Math.min(this.#sparse, DEFAULT_SPARSE));
+    this.#granule = Math.max(this.#unit, smallest);
     this.#chunk = compress ? Math.max(COMPRESSED_CHUNK, clusterSize) : CHUNK;
     const lanes = Math.min(64, Math.max(1, options.parallel ?? DEFAULT_LANES));
     this.#pending = new Pending(compress ? Math.min(lanes, COMPRESSED_LANES) : lanes);

@@ -1,4 +1,4 @@
-import { isLamellaError, type OptionValue } from 'lamella';
+import { isLamellaError, type OptionValue, PLACE_OF_BACKING } from 'lamella';
 import { defineCommand } from '../../command-line/command.js';
 import { Failure, wrongUsage } from '../../command-line/failure.js';
 import { asksForHelp } from '../../command-line/option-list.js';
@@ -75,7 +75,7 @@ export const amend = defineCommand<Settings>({
         return 0;
       }
       const creatable = createSchema(driver);
-      const values = readOptions(options, schema, (name) =>
+      const values = readOptions(options, { ...schema, ...PLACE_OF_BACKING }, (name) =>
         Object.hasOwn(creatable, name)
           ? `Invalid parameter '${name}'\nThis option is only supported for image creation`
           : `Invalid parameter '${name}'`,

@@ -94,10 +94,10 @@ export const check = defineCommand<Settings>({
       return exitCode(json ? first : result);
     } catch (error) {
       if (isLamellaError(error, 'UNSUPPORTED')) {
-        throw new Failure('This image format does not support checks', EXIT.unsupported);
+        throw new Failure('This image format does not support checks', { exitCode: EXIT.unsupported });
       }
       if (isLamellaError(error)) {
-        throw new Failure(`Check failed: ${problemText(error)}`, EXIT.error);
+        throw new Failure(`Check failed: ${problemText(error)}`, { exitCode: EXIT.error });
       }
       throw error;
     } finally {
@@ -160,17 +160,17 @@ function jsonResult(result: CheckResult, filename: string, format: string): stri
     value === 0 ? undefined : value;
   return `${formatJson({
     'image-end-offset': some(result.imageEndOffset),
-    'total-clusters': some(result.totalClusters),
-    'check-errors': result.checkErrors,
     'corruptions-fixed': some(result.corruptionsFixed),
     'compressed-clusters': some(result.compressedClusters),
+    'total-clusters': some(result.totalClusters),
+    'check-errors': result.checkErrors,
     'leaks-fixed': some(result.leaksFixed),
     leaks: some(result.leaks),
     corruptions: some(result.corruptions),
     'allocated-clusters': some(result.allocatedClusters),
-    'fragmented-clusters': some(result.fragmentedClusters),
     filename,
     format,
+    'fragmented-clusters': some(result.fragmentedClusters),
   })}\n`;
 }
 

@@ -88,12 +88,12 @@ export const commit = defineCommand<Settings>({
     if (settings.base !== undefined && depth === 0) {
       throw new Failure(`Did not find '${settings.base}' in the backing chain of '${text}'`);
     }
-    if (below.length === 0) {
-      throw new Failure('Image does not have a backing file');
-    }
     const name = readImageName({ text, imageOpts, format }, session.secrets);
     const line = new ProgressLine(session, progress && !quiet);
     try {
+      if (below.length === 0) {
+        throw new Failure('Image does not have a backing file');
+      }
       await commitImage(session.lamella.container.resolve(ChainResolver), name.location, {
         format: name.format ?? top.format,
         keep: drop,

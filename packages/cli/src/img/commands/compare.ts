@@ -1,6 +1,6 @@
 import { type CompareResult, compareDisks, type Disk, isLamellaError } from 'lamella';
 import { defineCommand } from '../../command-line/command.js';
-import { Failure, wrongUsage } from '../../command-line/failure.js';
+import { Failure } from '../../command-line/failure.js';
 import type { Session } from '../../command-line/session.js';
 import { problemText } from '../../messages/problem.js';
 import {
@@ -62,10 +62,10 @@ export const compare = defineCommand<Settings>({
   async run(session, settings, operands) {
     const [first, second, ...more] = operands;
     if (first === undefined || second === undefined || more.length > 0) {
-      throw new Failure(wrongUsage('Expecting two image file names').message, EXIT.open, true);
+      throw new Failure('Expecting two image file names', { usage: true });
     }
     if (settings.imageOpts === true && (settings.format ?? settings.secondFormat) !== undefined) {
-      throw new Failure('--image-opts and --format are mutually exclusive', EXIT.open);
+      throw new Failure('--image-opts and --format are mutually exclusive', { exitCode: EXIT.open });
     }
     const { imageOpts, forceShare, quiet = false, progress = false } = settings;
     const line = new ProgressLine(session, progress && !quiet);
@@ -105,7 +105,27 @@ async function compareOpen(
 ): Promise<CompareResult> {
   try {
     const { signal } = session;
-    const result = await compareDisks(left, right, { strict, signal, onProgress: line.update });
+    const common = Math.min(left.size, right.size);
+    let warned = quiet === true;
+    const warn = (): void => {
+      if (!warned) {
+        session.out('Warning: Image size mismatch!\n');
+        warned = true;
+      }
+    };
+    const result = await compareDisks(left, right, {
+      strict,
+      signal,
+      onProgress(progress) {
+        if (progress.done > common) {
+          warn();
+        }
+        line.update(progress);
+      },
+    });
+    if (result.longer && result.difference !== 'size') {
+      warn();
+    }
     if (quiet !== true) {
       session.out(verdict(result));
     }
@@ -117,21 +137,20 @@ async function compareOpen(
     const { offset, location } = error;
     throw new Failure(
       `Error while reading offset ${offset ?? 0} of ${location}: ${problemText(error)}`,
-      EXIT.read,
+      { exitCode: EXIT.read },
     );
   }
 }
 
-function verdict({ difference, offset, longer }: CompareResult): string {
-  const warning = longer && difference !== 'size' ? 'Warning: Image size mismatch!\n' : '';
+function verdict({ difference, offset }: CompareResult): string {
   switch (difference) {
     case 'none':
-      return `${warning}Images are identical.\n`;
+      return 'Images are identical.\n';
     case 'size':
       return 'Strict mode: Image size mismatch!\n';
     case 'allocation':
       return `Strict mode: Offset ${offset} block status mismatch!\n`;
     case 'content':
-      return `${warning}Content mismatch at offset ${offset}!\n`;
+      return `Content mismatch at offset ${offset}!\n`;
   }
 }

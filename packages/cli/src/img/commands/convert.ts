@@ -23,6 +23,7 @@ import {
 import { copyBitmaps } from '../copy-bitmaps.js';
 import { createHelp, createSchema, type OptionMap, readOptions } from '../format-options.js';
 import { makeImage, newPassphrase } from '../make-image.js';
+import { isOpen } from '../is-open.js';
 import { driverOf, type OpenImage, openImage } from '../open-image.js';
 import { paceOf } from '../pace.js';
 import { ProgressLine } from '../progress.js';
@@ -282,6 +283,7 @@ async function convertInto(
   let values: OptionMap = new Map();
   if (settings.skipCreate !== true) {
     values = targetOptions(session, settings, sources, format, size);
+    await assertNotRead(session, sources, text, format);
     await createTarget(session, text, format, values);
   }
   const made = settings.skipCreate !== true;
@@ -329,7 +331,8 @@ function targetOptions(
     if (sources.length > 1) {
       throw new Failure('Having a backing file for the target makes no sense when concatenating multiple input images');
     }
-    if (!values.has('backing_fmt')) {
+    const backingFmt = values.get('backing_fmt');
+    if (backingFmt === undefined) {
       throw new Failure('Use of backing file requires explicit backing format');
     }
   }
@@ -344,10 +347,23 @@ function targetOptions(
       throw new Failure('Source lacks bitmap support');
     }
   }
-  if (!values.has('size')) {
-    values.set('size', size);
-  }
+  values.set('size', size);
   return values;
+}
+
+/** Making the target would destroy a source that is the same file. */
+async function assertNotRead(
+  session: Session,
+  sources: readonly OpenSource[],
+  text: string,
+  format: string,
+): Promise<void> {
+  if (await isOpen(session, sources.map(({ image }) => image), text)) {
+    throw new Failure(
+      `${text}: error while converting ${format}: Failed to get "write" lock\n` +
+        `Is another process using the image [${text}]?`,
+    );
+  }
 }
 
 async function createTarget(
@@ -357,10 +373,19 @@ async function createTarget(
   values: OptionMap,
 ): Promise<void> {
   try {
-    await makeImage(session, text, driverOf(session, format), values);
+    // A backing file that is not there is noticed when the target is opened.
+    assertBackingFormat(session, values);
+    await makeImage(session, text, driverOf(session, format), values, true);
   } catch (error) {
     const why = error instanceof Failure ? error.message : createFailureText(error, text);
     throw new Failure(`${text}: error while converting ${format}: ${why}`);
+  }
+}
+
+function assertBackingFormat(session: Session, values: OptionMap): void {
+  const format = values.get('backing_fmt');
+  if (format !== undefined && !session.lamella.formats.includes(String(format))) {
+    throw new Failure(`Parameter 'backing-fmt' does not accept value '${format}'`);
   }
 }
 

@@ -123,7 +123,8 @@ async function createImage(
     await makeImage(session, filename, driver, values, settings.unsafe);
   } catch (error) {
     const text = error instanceof Failure ? error.message : createFailureText(error, filename);
-    throw new Failure(`${filename}: ${text}`);
+    const lineEnd = error instanceof Failure ? error.lineEnd : undefined;
+    throw new Failure(`${filename}: ${text}`, { lineEnd });
   }
 }
 
@@ -148,7 +149,7 @@ function setBacking(
   }
   if (backingFormat !== undefined) {
     if (!supported) {
-      throw new Failure(`Backing format not supported for file format '${format}'`);
+      throw new Failure(`Backing file format not supported for file format '${format}'`);
     }
     values.set('backing_fmt', backingFormat);
   }
@@ -189,17 +190,16 @@ async function completeFromBacking(
     if (!isLamellaError(error)) {
       throw error;
     }
-    const text =
-      error.code === 'WRONG_FORMAT'
-        ? `Could not open '${name.location}': Image is not in ${name.format} format`
-        : openFailureText(error, name.location);
-    throw new Failure(`${text}\nCould not open backing image.`);
+    throw new Failure(
+      `${openFailureText(error, name.location)}\nCould not open backing image.`,
+    );
   }
   const [top] = chain.layers;
   await closeLayers(chain.layers);
   if (format === undefined) {
     throw new Failure(
       `Backing file specified without backing format\nDetected format of ${top.format}.`,
+      { lineEnd: '' },
     );
   }
   if (!values.has('size')) {

@@ -13,6 +13,7 @@ import {
   OBJECT,
   readSize,
 } from '../common-options.js';
+import { isOpen } from '../is-open.js';
 import { makeImage } from '../make-image.js';
 import { driverOf, openImage } from '../open-image.js';
 
@@ -65,11 +66,18 @@ export const dd = defineCommand<Settings>({
     const source = await openImage(session, { text: input, format, imageOpts }, { forceShare });
     await using disk = source.disk;
     const driver = driverOf(session, targetFormat, () => 'Unknown file format');
-    const wanted =
+    // As in qemu-img, the count is from the input's start, skipped blocks included.
+    const end =
       request.count === undefined ? disk.size : Math.min(disk.size, request.count * request.block);
     const start = request.skip * request.block;
-    const beyond = start > disk.size;
-    const size = beyond ? 0 : Math.min(wanted, disk.size - start);
+    const beyond = start > end;
+    const size = beyond ? 0 : end - start;
+    if (await isOpen(session, [source], output)) {
+      throw new Failure(
+        `${output}: error while creating output image of type '${targetFormat}': Failed to get "write" lock\n` +
+          `Is another process using the image [${output}]?`,
+      );
+    }
     try {
       await makeImage(session, output, driver, new Map([['size', size]]));
     } catch (error) {

@@ -7,6 +7,7 @@ import {
   type SnapshotInfo,
 } from 'lamella';
 import { defineCommand } from '../../command-line/command.js';
+import { Failure } from '../../command-line/failure.js';
 import { formatJson, type JsonValue } from '../../command-line/json.js';
 import type { Session } from '../../command-line/session.js';
 import { formatSize } from '../../command-line/size.js';
@@ -22,7 +23,8 @@ import {
   OUTPUT,
   onlyOperand,
 } from '../common-options.js';
-import { openImage } from '../open-image.js';
+import type { ImageArgument, OpenableName } from '../image-name.js';
+import { type OpenImage, openImage } from '../open-image.js';
 import { snapshotTable } from '../snapshot-table.js';
 
 interface Settings extends CommonSettings {
@@ -68,38 +70,67 @@ export const info = defineCommand<Settings>({
   async run(session, settings, operands) {
     const text = onlyOperand(operands);
     assertOneNaming(settings);
-    const { format, imageOpts, forceShare } = settings;
-    const { disk, layers } = await openImage(
-      session,
-      { text, format, imageOpts },
-      {
-        forceShare,
-        cache: cacheMode(settings.cache),
-        metadataOnly: true,
-        alone: settings.chain !== true,
-      },
-    );
-    try {
-      const shown = settings.chain === true ? layers : [layers[0]];
-      const json = settings.output === 'json';
-      const parts: JsonValue[] = [];
-      for (const [index, layer] of shown.entries()) {
-        const children = await childNodes(layer);
-        if (json) {
-          parts.push(jsonInfo(layer, children, session));
-        } else {
-          session.out(`${index === 0 ? '' : '\n'}${humanInfo(layer, children, session)}`);
-        }
-      }
-      if (json) {
-        session.out(`${formatJson(settings.chain === true ? parts : (parts[0] ?? {}))}\n`);
-      }
-    } finally {
-      await disk.close();
+    const json = settings.output === 'json';
+    const shown = await describeChain(session, text, settings);
+    if (json) {
+      const parts = shown.map((image) => jsonInfo(image, session));
+      session.out(`${formatJson(settings.chain === true ? parts : (parts[0] ?? {}))}\n`);
+    } else {
+      session.out(shown.map((image) => humanInfo(image, session)).join('\n'));
     }
     return 0;
   },
 });
+
+/** One image, with what was asked of it while it was open. */
+interface DescribedImage {
+  readonly layer: Layer;
+  /** Name that says how to open it again. */
+  readonly filename: string;
+  readonly children: readonly ChildNode[];
+}
+
+/** The image, and with `--backing-chain` those below it; each is opened alone. */
+async function describeChain(
+  session: Session,
+  text: string,
+  settings: Settings,
+): Promise<readonly DescribedImage[]> {
+  const { imageOpts, forceShare } = settings;
+  const cache = cacheMode(settings.cache);
+  const options = { forceShare, cache, metadataOnly: true, alone: true };
+  const found: DescribedImage[] = [];
+  const seen = new Set<string>();
+  let next: ImageArgument | undefined = { text, format: settings.format, imageOpts };
+  while (next !== undefined) {
+    const { disk, layers, name }: OpenImage = await openImage(session, next, options);
+    try {
+      const [layer] = layers;
+      const { identity, location } = layer.storage;
+      if (seen.has(identity ?? location)) {
+        throw new Failure(`Backing file '${location}' creates an infinite loop.`);
+      }
+      seen.add(identity ?? location);
+      found.push({ layer, filename: fullFilename(layer, name), children: await childNodes(layer) });
+      const { backing } = layer.image.references;
+      next =
+        settings.chain !== true || backing === undefined
+          ? undefined
+          : { text: fullName(backing.location, layer, session), format: backing.format };
+    } finally {
+      await disk.close();
+    }
+  }
+  return found;
+}
+
+/** The location; a name of QEMU's with the secret in it where there is one. */
+function fullFilename({ format, storage }: Layer, { secretId }: OpenableName): string {
+  return secretId === undefined
+    ? storage.location
+    : `json:{"encrypt.key-secret": "${secretId}", "driver": "${format}", ` +
+        `"file": {"driver": "file", "filename": "${storage.location}"}}`;
+}
 
 async function childNodes({ storage }: Layer): Promise<readonly ChildNode[]> {
   return [
@@ -112,12 +143,12 @@ async function childNodes({ storage }: Layer): Promise<readonly ChildNode[]> {
   ];
 }
 
-function humanInfo(layer: Layer, children: readonly ChildNode[], session: Session): string {
-  const { image, format, storage } = layer;
+function humanInfo({ layer, filename, children }: DescribedImage, session: Session): string {
+  const { image, format } = layer;
   const { backing } = image.references;
   const allocated = children[0]?.allocated;
   const lines = [
-    `image: ${storage.location}`,
+    `image: ${filename}`,
     `file format: ${format}`,
     `virtual size: ${formatSize(image.size)} (${image.size} bytes)`,
     `disk size: ${allocated === undefined ? 'unavailable' : formatSize(allocated)}`,
@@ -177,8 +208,11 @@ function childLines({ name, filename, length, allocated }: ChildNode): readonly 
   ];
 }
 
-function jsonInfo(layer: Layer, children: readonly ChildNode[], session: Session): JsonValue {
-  const { image, format, storage } = layer;
+function jsonInfo(
+  { layer, filename, children }: DescribedImage,
+  session: Session,
+): JsonValue {
+  const { image, format } = layer;
   const { backing } = image.references;
   const snapshots = image.snapshots?.list() ?? [];
   return {
@@ -186,7 +220,7 @@ function jsonInfo(layer: Layer, children: readonly ChildNode[], session: Session
     'backing-filename-format': backing?.format,
     snapshots: snapshots.length === 0 ? undefined : snapshots.map(jsonSnapshot),
     'virtual-size': image.size,
-    filename: storage.location,
+    filename,
     'cluster-size': image.clusterSize > 1 ? image.clusterSize : undefined,
     format,
     'actual-size': children[0]?.allocated,

@@ -126,6 +126,13 @@ export const rebase = defineCommand<Settings>({
       line.finish();
     } catch (error) {
       line.end();
+      if (isLamellaError(error, 'CHAIN_LOOP')) {
+        // QEMU's locks are in the way of a file that is used twice.
+        throw new Failure(
+          `Could not open new backing file '${backing}': Failed to get shared "write" lock\n` +
+            `Is another process using the image [${backing}]?`,
+        );
+      }
       throw isLamellaError(error)
         ? new Failure(`Could not change the backing file to '${backing ?? ''}': ${problemText(error)}`)
         : error;

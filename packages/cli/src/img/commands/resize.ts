@@ -26,6 +26,7 @@ export const resize = defineCommand<Settings>({
   name: 'resize',
   summary: 'Change the size of an image',
   operands: 'FILE [+-]SIZE',
+  lastIsOperand: true,
   settings: () => ({}),
   options: [
     FORMAT,
