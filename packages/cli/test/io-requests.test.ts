@@ -11,17 +11,43 @@ const QED_FALLBACK = 'QEMU zeroes nothing in QED images by metadata when told no
 function casesOf(image: string): readonly Case[] {
   const qed = image.endsWith('.qed');
   return [
-    on(image, 'read 0 64k', 'read -P 0 0 512', 'read -P 17 0 512', 'read 1M 1', 'read 1048575 1', 'read 1048575 2'),
-    on(image, 'write 0 64k', 'write -P 1 65530 13', 'read -v 65520 32', 'map', 'alloc 0', 'alloc 64k 512k'),
+    on(
+      image,
+      'read 0 64k',
+      'read -P 0 0 512',
+      'read -P 17 0 512',
+      'read 1M 1',
+      'read 1048575 1',
+      'read 1048575 2',
+    ),
+    on(
+      image,
+      'write 0 64k',
+      'write -P 1 65530 13',
+      'read -v 65520 32',
+      'map',
+      'alloc 0',
+      'alloc 64k 512k',
+    ),
     on(image, 'write -z 0 64k', 'read -P 0 0 64k', 'map'),
-    { run: on(image, 'write -z 3 100', 'read -v 0 128', 'map'), ignorePlaces: true, because: ZEROES },
+    {
+      run: on(image, 'write -z 3 100', 'read -v 0 128', 'map'),
+      ignorePlaces: true,
+      because: ZEROES,
+    },
     {
       run: on(image, 'write -zu 128k 200k', 'read -P 0 128k 200k', 'map'),
       ignorePlaces: true,
       because: ZEROES,
     },
     ...(qed
-      ? [{ run: on(image, 'write -zn 1 64k', 'read 64k 64k'), ignoreImages: true, because: QED_FALLBACK }]
+      ? [
+          {
+            run: on(image, 'write -zn 1 64k', 'read 64k 64k'),
+            ignoreImages: true,
+            because: QED_FALLBACK,
+          },
+        ]
       : image === 'ext.qcow2'
         ? [{ run: on(image, 'write -zn 64k 64k'), ignorePlaces: true, because: SUBCLUSTERS }]
         : [on(image, 'write -zn 64k 64k', 'write -zn 1 3', 'read 64k 64k', 'map')]),
@@ -31,9 +57,39 @@ function casesOf(image: string): readonly Case[] {
       ...(qed ? { ignoreImages: true, because: NO_DISCARD } : {}),
     },
     on(image, 'info', 'length', 'map', 'alloc 0 1M', 'alloc 900k', 'alloc 1000k 100k'),
-    on(image, 'aio_write -P 3 0 70k', 'aio_flush', 'aio_read -P 3 0 70k', 'aio_flush', 'aio_read -P 4 0 512', 'aio_flush', 'aio_read -v 0 20', 'aio_flush'),
-    on(image, 'write -f -P 9 300k 10', 'write -q -P 9 310k 10', 'write -C 320k 512', 'read -C 0 1k', 'read -q 0 1k', 'writev -C 0 512', 'flush'),
-    on(`-r ${image}`, 'write 0 1k', 'read 0 1k', 'discard 0 1k', 'truncate 2M', 'flush', 'aio_write 0 1k', 'writev 0 1', 'write', 'write -z 0'),
+    on(
+      image,
+      'aio_write -P 3 0 70k',
+      'aio_flush',
+      'aio_read -P 3 0 70k',
+      'aio_flush',
+      'aio_read -P 4 0 512',
+      'aio_flush',
+      'aio_read -v 0 20',
+      'aio_flush',
+    ),
+    on(
+      image,
+      'write -f -P 9 300k 10',
+      'write -q -P 9 310k 10',
+      'write -C 320k 512',
+      'read -C 0 1k',
+      'read -q 0 1k',
+      'writev -C 0 512',
+      'flush',
+    ),
+    on(
+      `-r ${image}`,
+      'write 0 1k',
+      'read 0 1k',
+      'discard 0 1k',
+      'truncate 2M',
+      'flush',
+      'aio_write 0 1k',
+      'writev 0 1',
+      'write',
+      'write -z 0',
+    ),
     on(`-s ${image}`, 'write -P 5 0 70k', 'read -P 5 0 70k', 'info', 'map', 'length'),
     on(`-t none ${image}`, 'write -P 5 0 70k', 'read -P 5 0 70k'),
     on(`-t writeback ${image}`, 'write -P 5 100 70k', 'read -P 5 100 70k', 'flush'),

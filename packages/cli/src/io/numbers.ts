@@ -79,9 +79,7 @@ export function readLengths(texts: readonly string[], warn: (text: string) => vo
       throw new CommandFailure(`Argument '${text}' exceeds maximum size ${MAX_REQUEST}`);
     }
     if (total + length > BigInt(MAX_REQUEST)) {
-      throw new CommandFailure(
-        `The total number of bytes exceed the maximum size ${MAX_REQUEST}`,
-      );
+      throw new CommandFailure(`The total number of bytes exceed the maximum size ${MAX_REQUEST}`);
     }
     total += length;
   }

@@ -40,7 +40,9 @@ export async function openForShell(session: Session, request: OpenRequest): Prom
       warnIfGuessed(session, path ?? top.storage.location, top);
     }
     const disk = new Disk(chain.layers, [], chain.missing);
-    return snapshot ? await overlay(session.lamella, request, disk) : new OpenedImage(request, disk);
+    return snapshot
+      ? await overlay(session.lamella, request, disk)
+      : new OpenedImage(request, disk);
   } catch (error) {
     const problem =
       writesFile && isLamellaError(error, 'NOT_A_FILE') && error.problem === 'is a directory'

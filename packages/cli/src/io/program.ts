@@ -1,9 +1,10 @@
 import { Failure } from '../command-line/failure.js';
 import { Getopt, type GetoptOption } from '../command-line/getopt.js';
 import { complain, type Session } from '../command-line/session.js';
+import { COMMANDS } from './commands/index.js';
+import { warnOfWordsAlone } from './commands/open.js';
 import { openForShell } from './open-image.js';
 import { OpenSettings } from './open-settings.js';
-import { warnOfWordsAlone } from './commands/open.js';
 import { requestProblem } from './problem-text.js';
 import { Shell } from './shell.js';
 
@@ -84,7 +85,7 @@ export async function runIo(
   words: readonly string[],
   surroundings: Surroundings,
 ): Promise<number> {
-  const shell = new Shell(session);
+  const shell = new Shell(session, COMMANDS);
   try {
     const invocation = readInvocation(session, words, surroundings);
     if (typeof invocation === 'number') {
@@ -246,5 +247,7 @@ function closeProblems(format: string | undefined, error: unknown): readonly str
     return [error instanceof Error ? error.message : String(error)];
   }
   const problem = requestProblem(error);
-  return ['L2 table', 'refcount block'].map((name) => `Failed to flush the ${name} cache: ${problem}`);
+  return ['L2 table', 'refcount block'].map(
+    (name) => `Failed to flush the ${name} cache: ${problem}`,
+  );
 }

@@ -1,6 +1,6 @@
-import { type ReportSettings, reportText } from './report.js';
-import { requestProblem } from './problem-text.js';
 import { CommandFailure } from './command-failure.js';
+import { requestProblem } from './problem-text.js';
+import { type ReportSettings, reportText } from './report.js';
 import type { Shell } from './shell.js';
 
 /** A request that is timed and reported. */

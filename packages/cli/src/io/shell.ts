@@ -1,19 +1,26 @@
-import { type Session, complain } from '../command-line/session.js';
+import { complain, type Session } from '../command-line/session.js';
 import { type IoCommand, usageOf } from './command.js';
 import { CommandFailure, WrongUsage } from './command-failure.js';
-import { COMMANDS } from './commands/index.js';
 import type { OpenedImage } from './opened-image.js';
 
 /** Runs the commands of `lamella-io`, one after the other, on one open image. */
 export class Shell {
   readonly session: Session;
+  /** All that can be run, by name. */
+  readonly commands: readonly IoCommand[];
   /** The image that commands work on. */
   image: OpenedImage | undefined;
   /** Set by `quit`: nothing more is run. */
   finished = false;
 
-  constructor(session: Session) {
+  constructor(session: Session, commands: readonly IoCommand[]) {
     this.session = session;
+    this.commands = commands;
+  }
+
+  /** The command of that name. */
+  find(name: string): IoCommand | undefined {
+    return this.commands.find((command) => command.name === name || command.alias === name);
   }
 
   /**
@@ -26,7 +33,7 @@ export class Shell {
     if (name === undefined) {
       return true;
     }
-    const command = findCommand(name);
+    const command = this.find(name);
     if (command === undefined) {
       this.session.error(`command "${name}" not found\n`);
       return false;
@@ -73,11 +80,6 @@ export class Shell {
     }
     await command.run(this, words, image);
   }
-}
-
-/** The command of that name. */
-export function findCommand(name: string): IoCommand | undefined {
-  return COMMANDS.find((command) => command.name === name || command.alias === name);
 }
 
 function assertCount({ words: [min, max] }: IoCommand, name: string, count: number): void {

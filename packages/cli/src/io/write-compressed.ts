@@ -30,9 +30,7 @@ export async function writeCompressed(
   const free = await freeRanges(disk, range, image.clusterSize);
   for (const { offset, length } of free) {
     await inPieces(length, async (start, size) => {
-      const bytes = zeroes
-        ? Buffer.alloc(size)
-        : fill.bytes(offset + start - range.offset, size);
+      const bytes = zeroes ? Buffer.alloc(size) : fill.bytes(offset + start - range.offset, size);
       await disk.writeCompressed(bytes, offset + start);
     });
   }

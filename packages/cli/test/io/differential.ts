@@ -1,5 +1,13 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -7,6 +15,9 @@ import { makeFixtures } from '../support/fixtures.js';
 import { changedFiles, compareContents, describe, IDENTICAL } from '../support/images.js';
 import { wordsOf } from '../support/words.js';
 import { type Outcome, runOurs, runQemu } from './programs.js';
+
+/** Most commands end in a flush, which costs nothing in memory. */
+const MEMORY = '/dev/shm';
 
 /** A case: a command line without `qemu-io`. */
 export type Case =
@@ -37,7 +48,7 @@ async function runAll(t: Test, cases: readonly Case[]): Promise<void> {
       return;
     }
   }
-  const root = mkdtempSync(join(tmpdir(), 'lamella-io-'));
+  const root = mkdtempSync(join(existsSync(MEMORY) ? MEMORY : tmpdir(), 'lamella-io-'));
   t.teardown(() => rmSync(root, { recursive: true, force: true }));
   const fixtures = join(root, 'fixtures');
   mkdirSync(fixtures);
@@ -120,7 +131,9 @@ function withoutClusters(check: unknown): unknown {
 }
 
 function withoutHoles(rows: readonly string[]): readonly string[] {
-  const flags = rows.map((row) => row.replace('"zero": true, "data": true', '"zero": false, "data": true'));
+  const flags = rows.map((row) =>
+    row.replace('"zero": true, "data": true', '"zero": false, "data": true'),
+  );
   return flags.filter((row, index) => index === 0 || flagsOf(row) !== flagsOf(flags[index - 1]));
 }
 

@@ -54,7 +54,7 @@ export async function runOurs(
 }
 
 async function* linesOf(text: string): AsyncGenerator<string, void, undefined> {
-  if (text !== "") {
-    yield* text.replace(/\n$/, "").split("\n");
+  if (text !== '') {
+    yield* text.replace(/\n$/, '').split('\n');
   }
 }

@@ -110,7 +110,12 @@ function flatten(
   depth: number,
 ): void {
   const nested = depth > 0 && Array.isArray(value);
-  if (typeof value !== 'object' || value === null || (Array.isArray(value) && !nested) || depth > 8) {
+  if (
+    typeof value !== 'object' ||
+    value === null ||
+    (Array.isArray(value) && !nested) ||
+    depth > 8
+  ) {
     throw new LamellaError('INVALID_ARGUMENT', 'a json: name must be an object', {
       location: namedBy,
     });

@@ -12,7 +12,10 @@ import { forEachStep } from './copy-range.js';
 /** How an overlay is committed. */
 export interface CommitOptions
   extends LongOperation,
-    Pick<ChainOptions, 'format' | 'references' | 'maxDepth' | 'cacheSize' | 'cache' | 'passphrase' | 'passphrases'> {
+    Pick<
+      ChainOptions,
+      'format' | 'references' | 'maxDepth' | 'cacheSize' | 'cache' | 'passphrase' | 'passphrases'
+    > {
   /** Leave the overlay's data where it is; by default the overlay is emptied. */
   readonly keep?: boolean | undefined;
   /**

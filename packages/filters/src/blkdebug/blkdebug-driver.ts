@@ -8,7 +8,7 @@ import {
 import { injectable } from 'tsyringe';
 import { parseConfig } from './config.js';
 import { FaultStorage } from './fault-storage.js';
-import { readRules, type RuleText } from './read-rules.js';
+import { type RuleText, readRules } from './read-rules.js';
 
 const PREFIX = 'blkdebug:';
 const JSON_PREFIX = 'json:';
@@ -70,9 +70,13 @@ function parseName(location: string): Parsed {
   const rest = location.slice(PREFIX.length);
   const colon = rest.indexOf(':');
   if (colon < 0) {
-    throw new LamellaError('INVALID_ARGUMENT', 'blkdebug requires both config file and image path', {
-      location,
-    });
+    throw new LamellaError(
+      'INVALID_ARGUMENT',
+      'blkdebug requires both config file and image path',
+      {
+        location,
+      },
+    );
   }
   return { config: rest.slice(0, colon), image: rest.slice(colon + 1), rules: [] };
 }
@@ -165,10 +169,9 @@ async function openConfig(
       : cause instanceof Error
         ? cause.message
         : String(cause);
-    throw new LamellaError(
-      'INVALID_ARGUMENT',
-      `Could not read blkdebug config file: ${why}`,
-      { location, cause },
-    );
+    throw new LamellaError('INVALID_ARGUMENT', `Could not read blkdebug config file: ${why}`, {
+      location,
+      cause,
+    });
   }
 }

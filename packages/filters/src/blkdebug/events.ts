@@ -42,5 +42,7 @@ const FOREIGN_EVENTS = new Set(
  * @returns the event, `foreign` for one of QEMU's that is never raised here, undefined for no event at all
  */
 export function eventOf(name: string): BlkdebugEvent | 'foreign' | undefined {
-  return EVENTS.find((event) => event === name) ?? (FOREIGN_EVENTS.has(name) ? 'foreign' : undefined);
+  return (
+    EVENTS.find((event) => event === name) ?? (FOREIGN_EVENTS.has(name) ? 'foreign' : undefined)
+  );
 }

@@ -70,8 +70,7 @@ export class FaultStorage extends InterceptedStorage {
       }
     }
     const type = TYPES[call.method];
-    const errno =
-      type === undefined ? undefined : this.#machine.check({ ...call, type });
+    const errno = type === undefined ? undefined : this.#machine.check({ ...call, type });
     if (errno !== undefined) {
       return Promise.reject(injectedError(errno, this.location, call.offset));
     }

@@ -26,9 +26,9 @@ const ENOSPC = 28;
 /** The failure of a request as the system would report it. */
 export function injectedError(errno: number, location: string, offset: number): LamellaError {
   const code = NAMES.get(errno) ?? `errno ${errno}`;
-  return new LamellaError(
-    errno === ENOSPC ? 'NO_SPACE' : 'IO_ERROR',
-    `injected failure: ${code}`,
-    { location, offset, cause: Object.assign(new Error(code), { code, errno: -errno }) },
-  );
+  return new LamellaError(errno === ENOSPC ? 'NO_SPACE' : 'IO_ERROR', `injected failure: ${code}`, {
+    location,
+    offset,
+    cause: Object.assign(new Error(code), { code, errno: -errno }),
+  });
 }

@@ -1,6 +1,12 @@
 import { LamellaError } from '@lamella/core';
 import { type BlkdebugEvent, eventOf } from './events.js';
-import { type InjectRule, REQUEST_TYPES, type RequestType, type Rules, type StateRule } from './rules.js';
+import {
+  type InjectRule,
+  REQUEST_TYPES,
+  type RequestType,
+  type Rules,
+  type StateRule,
+} from './rules.js';
 
 /** The system's number for a failed transfer. */
 const EIO = 5;

@@ -1,7 +1,5 @@
 import { type PlainCommand, usageOf } from '../command.js';
 import { CommandFailure } from '../command-failure.js';
-import { findCommand } from '../shell.js';
-import { COMMANDS } from './index.js';
 
 /** `help`, or `?`. */
 export const HELP: PlainCommand = {
@@ -11,13 +9,14 @@ export const HELP: PlainCommand = {
   summary: 'help for one or all commands',
   words: [0, 1],
   needs: 'nothing',
-  run({ session }, [name]) {
+  run(shell, [name]) {
+    const { session } = shell;
     if (name === undefined) {
-      const usages = COMMANDS.map((command) => usageOf(command, command.name));
+      const usages = shell.commands.map((command) => usageOf(command, command.name));
       session.out(`${usages.join('')}\nUse 'help commandname' for extended help.\n`);
       return;
     }
-    const command = findCommand(name);
+    const command = shell.find(name);
     if (command === undefined) {
       throw new CommandFailure(`command ${name} not found`);
     }

@@ -132,7 +132,10 @@ function changesOf(
   cacheGiven: boolean,
 ): { readonly writable?: boolean; readonly cache?: CacheMode } {
   const values = new Map(
-    (options === '' ? [] : parseOptionList(options)).map(({ name, value }) => [name, value ?? 'on']),
+    (options === '' ? [] : parseOptionList(options)).map(({ name, value }) => [
+      name,
+      value ?? 'on',
+    ]),
   );
   const readOnly = values.get('read-only');
   if (readOnly !== undefined && modeGiven) {

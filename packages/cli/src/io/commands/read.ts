@@ -1,13 +1,7 @@
 import { type CommandLine, type ImageCommand, readCommandLine } from '../command.js';
 import { CommandFailure, WrongUsage } from '../command-failure.js';
 import { dump } from '../dump.js';
-import {
-  assertLength,
-  assertSectors,
-  readLengths,
-  readNumber,
-  readPattern,
-} from '../numbers.js';
+import { assertLength, assertSectors, readLengths, readNumber, readPattern } from '../numbers.js';
 import type { OpenedImage } from '../opened-image.js';
 import { carryOut, type Request } from '../requests.js';
 import type { Shell } from '../shell.js';
@@ -135,8 +129,7 @@ export function readVector(
   }
   const offset = readNumber(offsetText, shell.warn);
   const bytes = readLengths(lengths, shell.warn);
-  const expected =
-    pattern === undefined ? undefined : { pattern, start: 0, length: Number(bytes) };
+  const expected = pattern === undefined ? undefined : { pattern, start: 0, length: Number(bytes) };
   return { line, offset, bytes, expected };
 }
 

@@ -74,8 +74,7 @@ export const ALLOC: ImageCommand = {
   needs: 'image',
   async run(shell, [offsetText = '', countText], { disk }) {
     const offset = readNumber(offsetText, shell.warn);
-    const wanted =
-      countText === undefined ? BigInt(SECTOR) : readNumber(countText, shell.warn);
+    const wanted = countText === undefined ? BigInt(SECTOR) : readNumber(countText, shell.warn);
     const left = BigInt(disk.size) - offset;
     const count = left <= 0n ? 0n : wanted < left ? wanted : left;
     let allocated = 0n;

@@ -2,13 +2,7 @@ import { readFileSync } from 'node:fs';
 import { strerrorOf } from '../../messages/errno.js';
 import { type CommandLine, type ImageCommand, readCommandLine } from '../command.js';
 import { CommandFailure, WrongUsage } from '../command-failure.js';
-import {
-  assertLength,
-  assertSectors,
-  readLengths,
-  readNumber,
-  readPattern,
-} from '../numbers.js';
+import { assertLength, assertSectors, readLengths, readNumber, readPattern } from '../numbers.js';
 import type { OpenedImage } from '../opened-image.js';
 import { carryOut, type Request } from '../requests.js';
 import type { Shell } from '../shell.js';
