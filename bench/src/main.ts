@@ -7,6 +7,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { widenThreadPool } from '@lamella/platform-node';
+import { compareAllocations } from './allocations.js';
 import { compareCompressed } from './compressed.js';
 import { type Contender, library, qemu } from './contenders.js';
 import { compareExtents } from './extents.js';
@@ -18,6 +19,11 @@ widenThreadPool();
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 5);
 const SIZE = '1G';
 const CONTENDERS: readonly Contender[] = [library, qemu('threads'), qemu('io_uring')];
+
+/** `BENCH_ONLY=requests`, `compressed`, `extents` or `allocations` leaves the rest out. */
+function wanted(part: string): boolean {
+  return [part, undefined].includes(process.env.BENCH_ONLY);
+}
 
 async function compare(image: string, format: string, workload: Workload): Promise<void> {
   const seconds = new Map<Contender, number[]>(CONTENDERS.map((contender) => [contender, []]));
@@ -46,8 +52,7 @@ try {
     'time per request; in brackets lamella / qemu-img: below 1 is faster than qemu-img\n',
   );
   console.log(`${''.padEnd(35)}${CONTENDERS.map(({ name }) => name.padStart(18)).join(' ')}`);
-  // `BENCH_ONLY=extents` leaves the rest out.
-  const formats = process.env.BENCH_ONLY === 'extents' ? [] : ['qcow2', 'qed'];
+  const formats = wanted('requests') ? ['qcow2', 'qed'] : [];
   for (const format of formats) {
     const image = join(folder, `bench.${format}`);
     execFileSync('qemu-img', ['create', '-q', '-f', format, image, SIZE]);
@@ -58,8 +63,15 @@ try {
     execFileSync('qemu-img', ['check', '-q', '-f', format, image]);
     await rm(image);
   }
-  await compareCompressed(folder, ROUNDS);
-  await compareExtents(folder, ROUNDS);
+  if (wanted('compressed')) {
+    await compareCompressed(folder, ROUNDS);
+  }
+  if (wanted('extents')) {
+    await compareExtents(folder, ROUNDS);
+  }
+  if (wanted('allocations')) {
+    await compareAllocations(folder, ROUNDS);
+  }
 } finally {
   await rm(folder, { recursive: true });
 }

@@ -137,3 +137,31 @@ t.test('what was written stays in the cache until its flush succeeded', async (t
   second.cancel();
   t.equal(cache.dirtyBytes, 0, 'nothing undoes a confirmation');
 });
+
+t.test('whoever waited finds the slice as it is, however many others evict it', async (t) => {
+  const COUNT = 4000;
+  const memory = new MemoryStorage();
+  const numbers = new Uint8Array(COUNT * SLICE);
+  const view = new DataView(numbers.buffer);
+  for (let i = 0; i < COUNT; i += 1) {
+    view.setUint32(i * SLICE, i);
+    view.setUint32((i + 1) * SLICE - 4, i);
+  }
+  memory.write(numbers, 0);
+  for (const delay of [undefined, () => 1, (_call: unknown, id: number) => id % 3]) {
+    const storage = delay === undefined ? memory : new TracingStorage(memory, { delay });
+    const cache = new TableCache(storage, { sliceSize: SLICE, maxBytes: 8 * SLICE });
+    const handedOn = async (i: number) => cache.load(i * SLICE);
+    let wrong = 0;
+    const lane = async (first: number): Promise<void> => {
+      for (let i = first; i < COUNT; i += 500) {
+        const slice = await handedOn(i);
+        wrong += slice.view.getUint32(0) === i && slice.view.getUint32(SLICE - 4) === i ? 0 : 1;
+      }
+    };
+    for (let round = 0; round < 3; round += 1) {
+      await Promise.all(Array.from({ length: 500 }, (_, first) => lane(first)));
+    }
+    t.equal(wrong, 0);
+  }
+});

@@ -11,17 +11,23 @@ import {
   viewOf,
 } from '@lamella/core';
 import { inject, injectAll, injectable } from 'tsyringe';
-import { assertReadable, assertWritable, keptAutoclear } from './access.js';
+import { assertReadable, assertWritable, hasValidBitmaps, keptAutoclear } from './access.js';
+import { withBitmaps } from './bitmaps/extension.js';
 import { openForCheck } from './check/check-image.js';
 import { repairUnclean } from './check/unclean.js';
 import { createImage } from './create/create.js';
 import { planLayout } from './create/layout.js';
 import { CREATE_OPTIONS } from './create/options.js';
+import { referencesOf } from './data-file/description.js';
+import { openDataFile } from './data-file/open.js';
 import { AMEND_KEY_OPTIONS } from './encryption/luks/amend.js';
 import { openEncryption } from './encryption/open.js';
 import { ENCRYPTION_OPEN_OPTIONS } from './encryption/options.js';
+import { EXTENSION, findExtension } from './header/extensions.js';
+import { hasFeature, INCOMPATIBLE } from './header/features.js';
 import { FIELD, type Header, MAGIC } from './header/header.js';
 import { readHeader } from './header/parse.js';
+import { rewriteHeader } from './header/rewrite.js';
 import { featuresPatch } from './header/serialise.js';
 import { validateTables } from './header/validate.js';
 import { Qcow2Image, readParts } from './image.js';
@@ -70,8 +76,10 @@ export class Qcow2Driver implements BlockDriver {
     if (options.writable) {
       assertWritable(header, storage.location);
     }
+    const dataFile = await openDataFile(header, storage.location, options);
     const encryption = await openEncryption(header, storage, options, this.#crypto);
-    if (options.writable) {
+    if (options.writable && hasFeature(header.incompatible, INCOMPATIBLE.dirty)) {
+      await options.beforeWriting?.(referencesOf(header));
       header = await repairUnclean(storage, header);
     }
     const setup = {
@@ -80,6 +88,7 @@ export class Qcow2Driver implements BlockDriver {
       cacheSize: options.cacheSize,
       codecs: this.#codecs,
       encryption,
+      dataFile,
     };
     const parts = await readParts(setup);
     if (!options.writable) {
@@ -100,10 +109,16 @@ export class Qcow2Driver implements BlockDriver {
   }
 }
 
-/** Data of autoclear features that this driver does not keep current count as stale from now on. */
+/**
+ * Data of autoclear features that this driver does not keep current count as stale from now on. Bitmaps that
+ * are stale already are forgotten; QEMU does so too and warns as long as they are there.
+ */
 async function clearUnknownFeatures(storage: Storage, header: Header): Promise<void> {
   const kept = keptAutoclear(header);
-  if (header.autoclear.high !== kept.high || header.autoclear.low !== kept.low) {
+  const stale = findExtension(header.extensions, EXTENSION.bitmaps);
+  if (header.version === 3 && stale !== undefined && !hasValidBitmaps(header)) {
+    await rewriteHeader(storage, withBitmaps({ ...header, autoclear: kept }, undefined));
+  } else if (header.autoclear.high !== kept.high || header.autoclear.low !== kept.low) {
     const patch = featuresPatch('autoclear', kept);
     await storage.write(patch.bytes, patch.offset);
     await storage.flush();

@@ -1,4 +1,4 @@
-import { hasFeature, INCOMPATIBLE } from './header/features.js';
+import { AUTOCLEAR, hasFeature, INCOMPATIBLE } from './header/features.js';
 import type { Header } from './header/header.js';
 
 /** Largest piece of a table that the caches hold, in bytes. */
@@ -15,6 +15,13 @@ export class Geometry {
   readonly extended: boolean;
   /** Whether clusters can be marked as zeroes (version 3). */
   readonly hasZeroFlag: boolean;
+  /**
+   * Whether guest clusters are in an external data file: each at its guest offset, and none of them
+   * refcounted or compressed.
+   */
+  readonly externalData: boolean;
+  /** Whether the external data file has to be the guest's disk as a raw image at all times. */
+  readonly rawData: boolean;
   /** Unit of allocation status: a 32nd of a cluster with extended L2 entries, else a cluster. */
   readonly subclusterSize: number;
   /** 8, or 16 with extended L2 entries. */
@@ -38,6 +45,8 @@ export class Geometry {
     this.clusterSize = 2 ** header.clusterBits;
     this.extended = hasFeature(header.incompatible, INCOMPATIBLE.extendedL2);
     this.hasZeroFlag = header.version === 3;
+    this.externalData = hasFeature(header.incompatible, INCOMPATIBLE.externalDataFile);
+    this.rawData = this.externalData && hasFeature(header.autoclear, AUTOCLEAR.rawExternalData);
     this.subclusterSize = this.extended ? this.clusterSize / SUBCLUSTERS : this.clusterSize;
     this.l2EntrySize = this.extended ? 16 : 8;
     this.l2Span = (this.clusterSize / this.l2EntrySize) * this.clusterSize;

@@ -1,5 +1,6 @@
 import {
   type Awaitable,
+  type BitmapStore,
   type CheckOptions,
   type CheckResult,
   type CompressionCodec,
@@ -12,8 +13,11 @@ import {
   type Storage,
   TableCache,
 } from '@lamella/core';
+import { type LoadedBitmaps, loadBitmaps } from './bitmaps/loaded.js';
+import { StoredBitmaps } from './bitmaps/stored-bitmaps.js';
 import { checkStorage } from './check/check.js';
 import { CompressedClusters } from './compression/compressed-clusters.js';
+import { dataFileOptions, referencesOf } from './data-file/description.js';
 import { imageDetails } from './details.js';
 import type { ImageEncryption } from './encryption/image-encryption.js';
 import { Geometry } from './geometry.js';
@@ -36,11 +40,15 @@ export interface ImageSetup {
   readonly cacheSize?: number | undefined;
   readonly codecs: readonly CompressionCodec[];
   readonly encryption?: ImageEncryption | undefined;
+  /** Where guest clusters are, if not in `storage`. */
+  readonly dataFile?: Storage | undefined;
 }
 
 /** The parts of an open image that reading needs; writing adds its own. */
 export interface ReadParts {
   readonly storage: Storage;
+  /** Where guest clusters are: the same storage, or the external data file. */
+  readonly data: Storage;
   readonly header: Header;
   readonly geometry: Geometry;
   readonly l1: PointerTable;
@@ -48,6 +56,7 @@ export interface ReadParts {
   readonly entries: L2Entries;
   readonly compressed: CompressedClusters;
   readonly encryption: ImageEncryption | undefined;
+  readonly bitmaps: LoadedBitmaps;
   /** Most bytes for cached refcount blocks. */
   readonly refcountCacheSize: number;
   /** What the parts were made of, to make them again. */
@@ -55,7 +64,7 @@ export interface ReadParts {
 }
 
 /**
- * Reads the L1 table and makes the parts that reading needs.
+ * Reads the L1 table and the bitmap directory and makes the parts that reading needs.
  *
  * @throws LamellaError `IO_ERROR`
  */
@@ -66,6 +75,7 @@ export async function readParts(setup: ImageSetup): Promise<ReadParts> {
   const atLeast = MIN_CACHED_SLICES * geometry.sliceSize;
   return {
     storage,
+    data: setup.dataFile ?? storage,
     header,
     geometry,
     l1: await PointerTable.read(storage, L1_FORMAT, {
@@ -85,6 +95,7 @@ export async function readParts(setup: ImageSetup): Promise<ReadParts> {
       codecs,
     }),
     encryption: setup.encryption,
+    bitmaps: await loadBitmaps(storage, header),
     refcountCacheSize: Math.max(atLeast, cacheSize * (1 - L2_SHARE)),
     setup,
   };
@@ -105,7 +116,11 @@ export class Qcow2Image implements Image {
   }
 
   get references(): References {
-    return { backing: this.#view.parts.header.backing };
+    return referencesOf(this.#view.parts.header);
+  }
+
+  get subclusterSize(): number {
+    return this.#view.parts.geometry.subclusterSize;
   }
 
   get encrypted(): boolean {
@@ -130,8 +145,13 @@ export class Qcow2Image implements Image {
       lazy_refcounts: hasFeature(header.compatible, COMPATIBLE.lazyRefcounts),
       extended_l2: geometry.extended,
       compression_type: header.compressionType,
+      ...dataFileOptions(header, geometry),
       ...encryption?.options,
     };
+  }
+
+  get bitmaps(): BitmapStore | undefined {
+    return this.#view.bitmaps;
   }
 
   map(offset: number, length: number): Awaitable<Extent> {
@@ -159,9 +179,15 @@ export class Qcow2Image implements Image {
 class ReadView {
   readonly parts: ReadParts;
   readonly mapper: Mapper;
+  readonly bitmaps: BitmapStore;
 
   constructor(parts: ReadParts) {
+    const { storage, header, geometry } = parts;
     this.parts = parts;
-    this.mapper = new Mapper({ ...parts, data: parts.storage });
+    this.bitmaps = new StoredBitmaps(
+      { storage, scale: { size: header.size, clusterSize: geometry.clusterSize } },
+      parts.bitmaps,
+    );
+    this.mapper = new Mapper(parts);
   }
 }

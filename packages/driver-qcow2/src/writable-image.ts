@@ -1,5 +1,6 @@
 import {
   type Awaitable,
+  type BitmapStore,
   type CheckOptions,
   type CheckResult,
   type ClearContext,
@@ -13,7 +14,10 @@ import {
   TableCache,
   type ZeroContext,
 } from '@lamella/core';
+import { RecordingBitmaps } from './bitmaps/recording-bitmaps.js';
 import { MetadataGuard } from './check/metadata-guard.js';
+import { DataFileClearer } from './data-file/data-file-clearer.js';
+import { DataFileSpace } from './data-file/data-file-space.js';
 import { AMEND_KEY_OPTIONS } from './encryption/luks/amend.js';
 import { unsupported } from './errors.js';
 import { withBacking } from './header/backing.js';
@@ -31,6 +35,7 @@ import { Refcounts } from './refcount/refcounts.js';
 import { ReservedClusters } from './refcount/reserved-clusters.js';
 import { PointerTable, REFCOUNT_TABLE_FORMAT } from './tables/pointer-table.js';
 import { Clearer } from './write/clearer.js';
+import { type ClusterSpace, RefcountedSpace } from './write/cluster-space.js';
 import { createCompressor } from './write/compressor.js';
 import { EntryWriter } from './write/entry-writer.js';
 import { Flusher } from './write/flusher.js';
@@ -44,6 +49,7 @@ export interface WriteParts extends ReadParts {
   readonly allocator: Allocator;
   readonly packer: CompressedPacker;
   readonly drops: Drops;
+  readonly space: ClusterSpace;
   readonly tables: L2Tables;
   readonly writer: EntryWriter;
   readonly flusher: Flusher;
@@ -54,10 +60,13 @@ export interface WriteParts extends ReadParts {
 /**
  * Reads the refcount table and makes the parts that writing needs.
  *
- * @throws LamellaError `IO_ERROR`
+ * @throws LamellaError `IO_ERROR`; why the bitmaps can't be used: writing would make them wrong
  */
 export async function writeParts(parts: ReadParts): Promise<WriteParts> {
-  const { storage, geometry, header, l1 } = parts;
+  if (parts.bitmaps.failure !== undefined) {
+    throw parts.bitmaps.failure;
+  }
+  const { storage, data, geometry, header, l1 } = parts;
   const refcounts = await readRefcounts(parts);
   const drops = new Drops(geometry.clusterSize);
   const reserved = new ReservedClusters();
@@ -66,8 +75,12 @@ export async function writeParts(parts: ReadParts): Promise<WriteParts> {
   const allocator = new Allocator({ ...common, blocks: new BlockMaker(common) });
   const packer = new CompressedPacker({ ...common, allocator });
   const tables = new L2Tables({ storage, geometry, l1, cache: parts.l2Cache, allocator, drops });
+  const space = geometry.externalData
+    ? new DataFileSpace(data, header.size)
+    : new RefcountedSpace(allocator, drops);
   const flusher = new Flusher({
     storage,
+    data,
     clusterSize: 2 ** header.clusterBits,
     l1,
     tables,
@@ -83,7 +96,8 @@ export async function writeParts(parts: ReadParts): Promise<WriteParts> {
     packer,
     drops,
     tables,
-    writer: new EntryWriter(tables, parts.entries, geometry, drops),
+    space,
+    writer: new EntryWriter(tables, parts.entries, geometry, space),
     flusher,
     pressure: new Pressure({ caches: [parts.l2Cache, refcounts.cache], drops, flusher }),
   };
@@ -109,18 +123,35 @@ async function readRefcounts(parts: ReadParts): Promise<Refcounts> {
 /** An image that is open for reading and writing. */
 export class WritableQcow2Image extends Qcow2Image {
   #view: WriteView;
+  readonly #bitmaps: RecordingBitmaps;
+  readonly #compressor: ClusterCompressor = {
+    compress: (bytes) => this.#view.compressor?.compress(bytes),
+    store: (compressed, offset) => this.#storeCompressed(compressed, offset),
+  };
   #closed = false;
 
   constructor(parts: WriteParts) {
     super(parts);
+    this.#bitmaps = new RecordingBitmaps(parts);
     this.#view = new WriteView(parts);
   }
 
   get compressor(): ClusterCompressor | undefined {
-    return this.#view.compressor;
+    return this.#view.compressor === undefined ? undefined : this.#compressor;
+  }
+
+  override get bitmaps(): BitmapStore {
+    return this.#bitmaps;
   }
 
   place(offset: number, length: number): Awaitable<Placement> {
+    const recorded = this.#bitmaps.records ? this.#bitmaps.record(offset, length) : undefined;
+    return recorded === undefined
+      ? this.#place(offset, length)
+      : recorded.then(() => this.#place(offset, length));
+  }
+
+  #place(offset: number, length: number): Awaitable<Placement> {
     const { parts, placer } = this.#view;
     const { guard, pressure, encryption } = parts;
     if (guard.refuses) {
@@ -148,6 +179,13 @@ export class WritableQcow2Image extends Qcow2Image {
   }
 
   zero(offset: number, length: number, context: ZeroContext): Awaitable<number> {
+    const recorded = this.#bitmaps.records ? this.#bitmaps.record(offset, length) : undefined;
+    return recorded === undefined
+      ? this.#zero(offset, length, context)
+      : recorded.then(() => this.#zero(offset, length, context));
+  }
+
+  #zero(offset: number, length: number, context: ZeroContext): Awaitable<number> {
     const { parts, clearer } = this.#view;
     return parts.guard.refuses ? parts.guard.refuse() : clearer.clear(offset, length, context);
   }
@@ -157,7 +195,17 @@ export class WritableQcow2Image extends Qcow2Image {
     if (parts.guard.refuses) {
       await parts.guard.refuse();
     }
+    if (this.#bitmaps.records) {
+      await this.#bitmaps.record(offset, length);
+    }
     await clearer.clear(offset, length, { zeroBelow: context.zeroBelow, unmap: true });
+  }
+
+  async #storeCompressed(compressed: Uint8Array, offset: number): Promise<void> {
+    if (this.#bitmaps.records) {
+      await this.#bitmaps.record(offset, Math.min(this.clusterSize, this.size - offset));
+    }
+    await this.#view.compressor?.store(compressed, offset);
   }
 
   async amend(options: OptionValues): Promise<void> {
@@ -189,16 +237,29 @@ export class WritableQcow2Image extends Qcow2Image {
     return super.check(options);
   }
 
+  /** Bitmaps record nothing: what the disk shows stays the same. */
   async makeEmpty(): Promise<void> {
     if (this.size > 0) {
       const whole = { zeroBelow: true, unmap: true, forget: true };
       await this.#view.clearer.clear(0, this.size, whole);
     }
     await this.flush();
+    const { data, geometry } = this.#view.parts;
+    if (geometry.externalData && this.size > 0) {
+      await data.discard(0, this.size);
+    }
   }
 
   async setBacking(backing: Reference | undefined): Promise<void> {
-    await this.#restructure(({ storage }, header) =>
+    const { geometry, storage } = this.#view.parts;
+    if (geometry.rawData && backing !== undefined) {
+      throw unsupported(
+        storage.location,
+        'its data file has to be the whole disk, so the image can have no backing file',
+        'Turn data_file_raw off first.',
+      );
+    }
+    await this.#restructure((_parts, header) =>
       rewriteHeader(storage, withBacking(header, backing)),
     );
   }
@@ -209,18 +270,27 @@ export class WritableQcow2Image extends Qcow2Image {
     }
     const { flusher, storage } = this.#view.parts;
     await flusher.flush();
+    const lost = await this.#bitmaps.store().catch(async (error: unknown) => {
+      // The clusters that were set aside for them are given back, if that can be done.
+      await flusher.flush().catch(() => undefined);
+      return { error };
+    });
     if (flusher.lowered) {
       await storage.flush();
     }
     this.#closed = true;
     await super.close();
+    if (lost !== undefined) {
+      throw lost.error;
+    }
   }
 
   /**
    * Changes the image as a whole, while no request is under way: `change` finds everything flushed, changes
    * the storage itself or by way of the parts, and leaves it consistent even if it fails. Whatever it did,
-   * the image goes on with what the storage holds then; header, tables, caches and free space are read
-   * anew.
+   * the image goes on with what the storage holds then; header, tables, caches, free space and bitmaps are
+   * read anew. Bitmaps are stored before. Who changes the disk's size or data writes
+   * the header by `RecordingBitmaps.rewriteHeader`.
    */
   async #restructure(change: (parts: WriteParts, header: Header) => Promise<void>): Promise<void> {
     const { parts } = this.#view;
@@ -228,15 +298,18 @@ export class WritableQcow2Image extends Qcow2Image {
       await parts.guard.refuse();
     }
     await parts.flusher.flush();
-    try {
-      await change(parts, await readHeader(parts.storage));
-      await parts.flusher.flush();
-    } finally {
-      const header = await readHeader(parts.storage);
-      const renewed = await writeParts(await readParts({ ...parts.setup, header }));
-      this.adopt(renewed);
-      this.#view = new WriteView(renewed);
-    }
+    await this.#bitmaps.whileStored(async () => {
+      try {
+        await change(parts, await readHeader(parts.storage));
+        await parts.flusher.flush();
+      } finally {
+        const header = await readHeader(parts.storage);
+        const renewed = await writeParts(await readParts({ ...parts.setup, header }));
+        this.adopt(renewed);
+        this.#view = new WriteView(renewed);
+        this.#bitmaps.adopt(renewed);
+      }
+    });
   }
 }
 
@@ -245,16 +318,20 @@ class WriteView {
   readonly parts: WriteParts;
   readonly compressor: ClusterCompressor | undefined;
   readonly placer: Placer;
-  readonly clearer: Clearer;
+  readonly clearer: Clearer | DataFileClearer;
 
   constructor(parts: WriteParts) {
-    const { writer, allocator, storage, geometry, encryption } = parts;
+    const { writer, data, geometry, encryption, space } = parts;
     this.parts = parts;
     // Compressed clusters are never ciphered, and the guest's data would lie in the open.
     this.compressor = encryption === undefined ? createCompressor(parts) : undefined;
     this.placer = geometry.extended
-      ? new SubclusterPlacer({ writer, allocator, data: storage })
-      : new ClusterPlacer({ writer, allocator, data: storage });
-    this.clearer = new Clearer(writer, parts.pressure);
+      ? new SubclusterPlacer({ writer, data })
+      : new ClusterPlacer({ writer, data });
+    const clearer = new Clearer(writer, parts.pressure);
+    this.clearer =
+      space instanceof DataFileSpace
+        ? new DataFileClearer({ clearer, data, space, raw: geometry.rawData })
+        : clearer;
   }
 }

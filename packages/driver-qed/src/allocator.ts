@@ -27,6 +27,8 @@ export interface AllocatorState {
   readonly end: number;
   /** Clusters before `end` that nothing refers to. */
   readonly free: readonly HostRun[];
+  /** Whether there are more of them than `free` lists. */
+  readonly more?: boolean | undefined;
 }
 
 /**
@@ -48,6 +50,8 @@ export class Allocator {
   #freshFrom: number;
   #growing: Promise<void> | undefined;
   #grown = false;
+  /** There are unused clusters before the end that the list does not hold. */
+  #more: boolean;
 
   constructor(storage: Storage, clusterSize: number, state: AllocatorState) {
     this.#storage = storage;
@@ -56,7 +60,29 @@ export class Allocator {
     this.#reserved = storage.size - (storage.size % clusterSize);
     this.#freshFrom = alignUp(storage.size, clusterSize);
     this.#free = state.free.slice(0, MAX_FREE_RUNS);
+    this.#more = state.more === true || state.free.length > MAX_FREE_RUNS;
     this.#grown = state.end < this.#reserved;
+  }
+
+  /** Whether there are clusters before {@link Allocator.end} that nobody uses. */
+  get hasFree(): boolean {
+    return this.#free.length > 0 || this.#more;
+  }
+
+  /** Gives out the longest free runs first from now on. */
+  preferLong(): void {
+    this.#free.sort((a, b) => a.count - b.count);
+  }
+
+  /** Up to `max` neighbouring clusters of the free list, without growing the file. */
+  takeFree(max: number): HostRun | undefined {
+    const top = this.#free.pop();
+    if (top === undefined || top.count <= max) {
+      return top;
+    }
+    const offset = top.offset + max * this.#clusterSize;
+    this.#free.push({ offset, count: top.count - max });
+    return { offset: top.offset, count: max };
   }
 
   /** Starts over from what a check found; nothing may be set aside at the moment. */
@@ -65,6 +91,7 @@ export class Allocator {
     this.#reserved = this.#storage.size - (this.#storage.size % this.#clusterSize);
     this.#freshFrom = alignUp(this.#storage.size, this.#clusterSize);
     this.#free = state.free.slice(0, MAX_FREE_RUNS);
+    this.#more = state.more === true || state.free.length > MAX_FREE_RUNS;
   }
 
   /** Byte offset behind the last cluster given out; everything that is mapped lies before it. */
@@ -101,6 +128,8 @@ export class Allocator {
     if (run.offset + run.count * this.#clusterSize !== this.#end) {
       if (this.#free.length < MAX_FREE_RUNS) {
         this.#free.push({ offset: run.offset, count: run.count });
+      } else {
+        this.#more = true;
       }
       return;
     }

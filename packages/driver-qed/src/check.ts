@@ -77,7 +77,7 @@ function allocationAfter(
     // What a cleared entry referred to may still be of use to somebody: nothing is reused.
     return { end: geometry.fileEnd(storage.size), free: [] };
   }
-  return { end: last.end, free: last.leakedRuns };
+  return { end: last.end, free: last.leakedRuns, more: last.moreRuns };
 }
 
 function leakFindings(

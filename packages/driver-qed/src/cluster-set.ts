@@ -45,6 +45,23 @@ export class ClusterSet {
     return present;
   }
 
+  /** Takes all numbers out that another set, whose numbers are all in this one, has. */
+  subtract(other: ClusterSet): void {
+    for (const [index, removed] of other.#pages) {
+      const page = this.#pages.get(index);
+      page?.forEach((word, at) => {
+        page[at] = word & ~(removed[at] ?? 0);
+      });
+    }
+    this.#size -= other.#size;
+    let end = this.#end;
+    while (end > 0 && !this.#has(end - 1)) {
+      const page = Math.floor((end - 1) / PAGE_CLUSTERS);
+      end = this.#pages.has(page) ? end - 1 : page * PAGE_CLUSTERS;
+    }
+    this.#end = end;
+  }
+
   /** The runs of numbers from 0 to below `limit` that are not in the set, in order. */
   *gaps(limit: number): Generator<ClusterRun> {
     let start = 0;

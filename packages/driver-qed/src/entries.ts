@@ -75,3 +75,8 @@ export function unplacedLength(slice: CachedSlice, index: number, max: number): 
   }
   return count;
 }
+
+/** How many entries from `index` on, to the end of the slice at most, are {@link UNALLOCATED}. */
+export function unallocatedLength(slice: CachedSlice, index: number): number {
+  return runLength(slice, index, SLICE_ENTRIES, UNALLOCATED, 0);
+}

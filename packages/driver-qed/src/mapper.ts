@@ -48,6 +48,16 @@ export class Mapper {
     return this.#setLater(l1Index, l2Index, count, first, step);
   }
 
+  /**
+   * Byte offset of the L2 table of an L1 entry, which is made if there is none.
+   *
+   * @throws LamellaError as {@link Mapper.set}
+   */
+  async tableFor(l1Index: number): Promise<number> {
+    const present = await this.#tables.tableOf(l1Index);
+    return present === 0 ? this.#makeTable(l1Index, 0) : present;
+  }
+
   async #setLater(
     l1Index: number,
     l2Index: number,

@@ -23,6 +23,7 @@ import { SLICE_SIZE } from './geometry.js';
 import { hasMagic, type QedHeader, readHeader } from './header.js';
 import { encodeField, FEATURE, FIELD } from './header-fields.js';
 import { measureImage } from './measure.js';
+import { clearParkingLot, parkable } from './parking-lot.js';
 import { QedImage } from './qed-image.js';
 import { type ScanResult, scanImage } from './scan.js';
 
@@ -85,7 +86,7 @@ export class QedDriver implements BlockDriver {
     const unclean = (header.features & FEATURE.needCheck) !== 0;
     const unchecked = options.forCheck === true && unclean;
     const scanned = writable && options.forCheck !== true && (unclean || reclaim === true);
-    const found = scanned ? await findDamage(storage, header) : undefined;
+    const found = scanned ? await findDamage(storage, header, reclaim === true) : undefined;
     if (writable) {
       await options.beforeWriting?.({ backing: header.backing });
     }
@@ -95,15 +96,17 @@ export class QedDriver implements BlockDriver {
     }
     const clean = { end: header.geometry.fileEnd(storage.size), free: [] };
     const allocation = found === undefined ? clean : await this.#repair(storage, header, found);
+    const unparked = found?.corruptions === 0 && found.parked > 0;
     const cacheSize = Math.max(MIN_CACHE_SIZE, options.cacheSize ?? DEFAULT_CACHE_SIZE);
     const clock = this.#clock;
     return new QedImage({
       storage,
-      header,
+      header: unparked ? { ...header, features: header.features | FEATURE.needCheck } : header,
       writable,
       cacheSize,
       allocation: unchecked ? undefined : allocation,
       clock,
+      forCheck: options.forCheck === true,
     });
   }
 
@@ -136,12 +139,17 @@ export class QedDriver implements BlockDriver {
 
   async #repair(
     storage: Storage,
-    { geometry }: QedHeader,
+    { geometry, imageSize, features }: QedHeader,
     found: ScanResult,
   ): Promise<AllocatorState> {
     if (found.corruptions === 0) {
+      if (found.parked > 0) {
+        await storage.write(encodeField(features | FEATURE.needCheck), FIELD.features);
+        await storage.flush();
+        await clearParkingLot(storage, geometry, imageSize);
+      }
       // Nothing refers to what lies behind: space of writes that were never finished.
-      return { end: found.end, free: found.leakedRuns };
+      return { end: found.end, free: found.leakedRuns, more: found.moreRuns };
     }
     const repaired = await scanImage(storage, geometry, { repair: true });
     await storage.flush();
@@ -154,8 +162,15 @@ export class QedDriver implements BlockDriver {
 }
 
 /** @throws LamellaError `CORRUPT` when not all of it can be repaired */
-async function findDamage(storage: Storage, { geometry }: QedHeader): Promise<ScanResult> {
-  const found = await scanImage(storage, geometry, { repair: false });
+async function findDamage(
+  storage: Storage,
+  { geometry, imageSize }: QedHeader,
+  reclaim: boolean,
+): Promise<ScanResult> {
+  // More than one close can park again would be parked and fetched for ever.
+  const most = reclaim ? Number.POSITIVE_INFINITY : parkable(geometry);
+  const unpark = { diskSize: imageSize, most };
+  const found = await scanImage(storage, geometry, { repair: false, unpark });
   if (found.corruptions > found.repairable) {
     throw unrepairable(storage.location, found);
   }

@@ -19,16 +19,18 @@ import { Allocator, type AllocatorState } from './allocator.js';
 import { writeBacking } from './backing.js';
 import { ChangeGate } from './change-gate.js';
 import { checkImage } from './check.js';
+import { Cleanliness } from './cleanliness.js';
 import { ClearRange } from './clear-range.js';
+import { dropMappings } from './empty.js';
 import { Flusher } from './flusher.js';
 import { type Geometry, SECTOR_SIZE } from './geometry.js';
 import { checkGrowth } from './growth.js';
 import type { QedHeader } from './header.js';
 import { encodeField, FEATURE, FIELD } from './header-fields.js';
-import { IDLE_PERIOD, IdleCleaner } from './idle-cleaner.js';
 import { Lookup } from './lookup.js';
 import { Mapper } from './mapper.js';
 import { NeedCheck } from './need-check.js';
+import { ParkingLot } from './parking-lot.js';
 import { Placer } from './placer.js';
 import { readOnlyError, uncheckedError } from './refusals.js';
 import { Tables } from './tables.js';
@@ -47,6 +49,8 @@ export interface QedImageParts {
   readonly allocation: AllocatorState | undefined;
   /** Tells when nothing has changed for a while. */
   readonly clock: Clock;
+  /** Opened to be checked, not to be used. */
+  readonly forCheck: boolean;
 }
 
 /** An open QED image. Data lives in the image file alone. */
@@ -65,15 +69,21 @@ export class QedImage implements Image {
   readonly #clearRange: ClearRange;
   readonly #gate: ChangeGate;
   readonly #tables: Tables;
-  readonly #cleaner: IdleCleaner;
+  readonly #cleanliness: Cleanliness;
   #references: References;
   #size: number;
-  /** The tables were found to be in order, or nothing says that they are not. */
-  #trusted: boolean;
   #closing: Promise<void> | undefined;
 
   /** @internal Made by `QedDriver.open`. */
-  constructor({ storage, header, writable, cacheSize, allocation, clock }: QedImageParts) {
+  constructor({
+    storage,
+    header,
+    writable,
+    cacheSize,
+    allocation,
+    clock,
+    forCheck,
+  }: QedImageParts) {
     const { geometry, features } = header;
     this.#storage = storage;
     this.#writable = writable;
@@ -81,13 +91,12 @@ export class QedImage implements Image {
     this.#size = header.imageSize;
     this.clusterSize = geometry.clusterSize;
     this.#references = { backing: header.backing };
-    this.#trusted = allocation !== undefined;
-    const needCheck = (features & FEATURE.needCheck) !== 0;
-    this.unclean = needCheck;
+    const unclean = (features & FEATURE.needCheck) !== 0;
+    this.unclean = unclean;
     this.options = {
       cluster_size: geometry.clusterSize,
       table_size: geometry.tableSize,
-      ...(needCheck && !writable ? { need_check: true } : {}),
+      ...(unclean && !writable ? { need_check: true } : {}),
     };
     const state = allocation ?? { end: geometry.fileEnd(storage.size), free: [] };
     this.#allocator = new Allocator(storage, geometry.clusterSize, state);
@@ -96,11 +105,17 @@ export class QedImage implements Image {
     const mapper = new Mapper(storage, geometry, tables, this.#allocator);
     this.#flusher = new Flusher(storage, geometry, tables.cache);
     this.#needCheck = new NeedCheck(storage, this.#flusher, features);
-    this.#cleaner = new IdleCleaner(clock, IDLE_PERIOD, () => this.#markClean());
-    const changed = () => this.#cleaner.touch();
-    this.#gate = new ChangeGate(tables.cache, this.#flusher, this.#needCheck, changed);
-    const [allocator, gate] = [this.#allocator, this.#gate];
-    const parts = { storage, geometry, tables, mapper, allocator, gate };
+    const [allocator, flusher, needCheck] = [this.#allocator, this.#flusher, this.#needCheck];
+    const trusted = allocation !== undefined;
+    const shared = { storage, geometry, tables, mapper, allocator };
+    const lot = new ParkingLot({ ...shared, flusher });
+    this.#cleanliness = new Cleanliness(
+      { allocator, lot, flusher, needCheck, clock, trusted, forCheck },
+      () => this.#gate,
+    );
+    const changed = () => this.#cleanliness.touch();
+    this.#gate = new ChangeGate(tables.cache, flusher, needCheck, changed);
+    const parts = { ...shared, gate: this.#gate };
     this.#lookup = new Lookup(storage, geometry, tables);
     this.#placer = new Placer(parts);
     this.#clearRange = new ClearRange(parts);
@@ -136,7 +151,7 @@ export class QedImage implements Image {
   }
 
   flush(): Promise<void> {
-    const failure = this.#cleaner.takeFailure();
+    const failure = this.#cleanliness.takeFailure();
     return failure === undefined ? this.#flusher.flush() : Promise.reject(failure.error);
   }
 
@@ -172,7 +187,7 @@ export class QedImage implements Image {
     }
     return this.#gate.closedFor(async () => {
       if (this.#writable) {
-        await this.#settle();
+        await this.#cleanliness.settle();
       }
       const storage = this.#storage;
       // Entries are cleared behind the cache, by a check that is aborted, too.
@@ -184,7 +199,7 @@ export class QedImage implements Image {
       ).finally(() => this.#tables.clear());
       if (allocation !== undefined) {
         this.#allocator.adopt(allocation);
-        this.#trusted = true;
+        this.#cleanliness.trusted = true;
       }
       return result;
     });
@@ -218,18 +233,12 @@ export class QedImage implements Image {
   async makeEmpty(): Promise<void> {
     this.#assertWritable();
     await this.#gate.closedFor(async () => {
-      const { l1Offset, tableBytes, headerEnd, clusterSize } = this.#geometry;
-      await this.#settle();
+      await this.#cleanliness.settle();
       await this.#needCheck.set();
-      await this.#storage.writeZeroes(l1Offset, tableBytes);
-      await this.#flusher.sync();
-      const end = l1Offset + tableBytes;
-      await this.#storage.truncate(end);
+      this.#allocator.adopt(await dropMappings(this.#storage, this.#geometry, this.#flusher));
       this.#tables.clear();
-      const before = { offset: headerEnd, count: (l1Offset - headerEnd) / clusterSize };
-      this.#allocator.adopt({ end, free: before.count > 0 ? [before] : [] });
-      this.#trusted = true;
-      this.#cleaner.touch();
+      this.#cleanliness.trusted = true;
+      this.#cleanliness.touch();
     });
   }
 
@@ -239,40 +248,9 @@ export class QedImage implements Image {
   }
 
   async #close(): Promise<void> {
-    await this.#cleaner.stop();
+    await this.#cleanliness.stop();
     if (this.#writable) {
-      await this.#settle();
-      await this.#clearMark();
-      this.#cleaner.throwFailure();
-    }
-  }
-
-  /** After a while without changes: whether the image is marked as clean, or never can be. */
-  async #markClean(): Promise<boolean> {
-    if (this.#gate.busy) {
-      return false;
-    }
-    return this.#gate.closedFor(async () => {
-      if (this.#gate.busy) {
-        return false;
-      }
-      await this.#settle();
-      await this.#clearMark();
-      return true;
-    });
-  }
-
-  /** Everything committed is durable and the file ends with its last cluster. */
-  async #settle(): Promise<void> {
-    await this.#flusher.flush();
-    if (await this.#allocator.trim()) {
-      await this.#flusher.sync();
-    }
-  }
-
-  async #clearMark(): Promise<void> {
-    if (this.#needCheck.written && this.#trusted && !this.#flusher.doubtful) {
-      await this.#needCheck.clear();
+      await this.#cleanliness.finish(this.#size);
     }
   }
 
@@ -289,7 +267,7 @@ export class QedImage implements Image {
   }
 
   #assertTrusted(): void {
-    if (!this.#trusted) {
+    if (!this.#cleanliness.trusted) {
       throw uncheckedError(this.#storage.location);
     }
   }

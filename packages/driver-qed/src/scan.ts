@@ -44,16 +44,33 @@ export interface ScanResult {
   readonly fragmentedClusters: number;
   /** Runs of leaked clusters before {@link ScanResult.end}, at most 65536 of them. */
   readonly leakedRuns: readonly HostRun[];
+  /** Whether there are more runs than that. */
+  readonly moreRuns: boolean;
+  /** Clusters that only entries behind the disk's end refer to, and that count as unused for that. */
+  readonly parked: number;
   /** Byte offset behind the last cluster that something refers to. */
   readonly end: number;
   /** The first {@link MAX_FINDINGS} corruptions. */
   readonly findings: readonly CheckFinding[];
 }
 
+/**
+ * Clusters that entries behind the disk's end refer to count as used for the verdict, but not for `leakedRuns`
+ * and `end`.
+ */
+export interface Unparking {
+  /** Bytes of the guest's disk. */
+  readonly diskSize: number;
+  /** Most clusters, leaked ones included, for which this is so; with more, all that is parked is used. */
+  readonly most: number;
+}
+
 /** How a scan is made. */
 export interface ScanOptions extends LongOperation {
   /** Clear entries that point where nothing can be, which makes the range read from the backing file. */
   readonly repair: boolean;
+  /** Whether what only entries behind the disk's end refer to is used; by default it is. */
+  readonly unpark?: Unparking | undefined;
 }
 
 /**
@@ -101,6 +118,10 @@ class Scanner {
   readonly #fileEnd: number;
   /** Clusters behind the header, counted from there. */
   readonly #used = new ClusterSet();
+  /** Those of them that the guest can't reach. */
+  readonly #parked = new ClusterSet();
+  /** Guest cluster from which on that is so. */
+  readonly #behind: number;
   readonly #findings: CheckFinding[] = [];
   #corruptions = 0;
   #repairable = 0;
@@ -113,35 +134,45 @@ class Scanner {
     this.#geometry = geometry;
     this.#options = options;
     this.#fileEnd = geometry.fileEnd(storage.size);
+    this.#behind = Math.ceil(
+      (options.unpark?.diskSize ?? Number.POSITIVE_INFINITY) / geometry.clusterSize,
+    );
   }
 
   async run(): Promise<ScanResult> {
     const { clusterSize, headerEnd, l1Offset, tableBytes } = this.#geometry;
-    this.#use({ value: l1Offset, position: 0 }, tableBytes, '');
+    this.#use({ value: l1Offset, position: 0 }, tableBytes, '', 0);
     await this.#walk(l1Offset, (entry) => {
       this.#report(entry.position + ENTRY_SIZE - l1Offset);
       return this.#checkTable(entry);
     });
     this.#report(tableBytes);
+    const leaks = (this.#fileEnd - headerEnd) / clusterSize - this.#used.size;
+    const unparked = leaks + this.#parked.size <= (this.#options.unpark?.most ?? 0);
+    if (unparked) {
+      this.#used.subtract(this.#parked);
+    }
     return {
       corruptions: this.#corruptions,
       repairable: this.#repairable,
       fixed: this.#fixed,
-      leaks: (this.#fileEnd - headerEnd) / clusterSize - this.#used.size,
+      leaks,
       dataClusters: this.#dataClusters,
       fragmentedClusters: this.#fragmented,
-      leakedRuns: this.#leakedRuns(),
+      ...this.#leakedRuns(),
+      parked: unparked ? this.#parked.size : 0,
       end: headerEnd + this.#used.end * clusterSize,
       findings: this.#findings,
     };
   }
 
   async #checkTable(entry: Entry): Promise<Verdict> {
-    const { clusterSize, tableBytes } = this.#geometry;
+    const { clusterSize, l1Offset, tableBytes, tableEntries } = this.#geometry;
+    const firstCluster = ((entry.position - l1Offset) / ENTRY_SIZE) * tableEntries;
     if (!this.#geometry.isWhole(entry.value, tableBytes, this.#fileEnd)) {
       return this.#invalid(entry, 'L1 table entry');
     }
-    if (this.#use(entry, tableBytes, 'L1 table entry') > 0) {
+    if (this.#use(entry, tableBytes, 'L1 table entry', firstCluster) > 0) {
       return 'shared';
     }
     let last = 0;
@@ -152,23 +183,31 @@ class Scanner {
       this.#dataClusters += 1;
       this.#fragmented += last !== 0 && data.value !== last + clusterSize ? 1 : 0;
       last = data.value;
-      return this.#checkData(data);
+      return this.#checkData(data, firstCluster + (data.position - entry.value) / ENTRY_SIZE);
     });
     return 'good';
   }
 
-  #checkData(entry: Entry): Verdict {
+  #checkData(entry: Entry, cluster: number): Verdict {
     const { clusterSize } = this.#geometry;
     if (!this.#geometry.isWhole(entry.value, clusterSize, this.#fileEnd)) {
       return this.#invalid(entry, 'L2 table entry');
     }
-    return this.#use(entry, clusterSize, 'L2 table entry') > 0 ? 'shared' : 'good';
+    return this.#use(entry, clusterSize, 'L2 table entry', cluster) > 0 ? 'shared' : 'good';
   }
 
-  /** Marks clusters as used; how many of them were already. */
-  #use(entry: Entry, bytes: number, what: string): number {
+  /**
+   * Marks clusters as used; how many of them were already.
+   *
+   * @param cluster - first guest cluster that the entry is for
+   */
+  #use(entry: Entry, bytes: number, what: string, cluster: number): number {
     const { clusterSize, headerEnd } = this.#geometry;
-    const again = this.#used.add((entry.value - headerEnd) / clusterSize, bytes / clusterSize);
+    const [first, count] = [(entry.value - headerEnd) / clusterSize, bytes / clusterSize];
+    const again = this.#used.add(first, count);
+    if (cluster >= this.#behind) {
+      this.#parked.add(first, count);
+    }
     if (again > 0) {
       this.#corruptions += again;
       const clusters = again === 1 ? 'a cluster is' : `${again} clusters are`;
@@ -236,15 +275,15 @@ class Scanner {
     }
   }
 
-  #leakedRuns(): HostRun[] {
+  #leakedRuns(): { readonly leakedRuns: readonly HostRun[]; readonly moreRuns: boolean } {
     const { clusterSize, headerEnd } = this.#geometry;
-    const runs: HostRun[] = [];
+    const leakedRuns: HostRun[] = [];
     for (const gap of this.#used.gaps(this.#used.end)) {
-      if (runs.length === MAX_LISTED_RUNS) {
-        break;
+      if (leakedRuns.length === MAX_LISTED_RUNS) {
+        return { leakedRuns, moreRuns: true };
       }
-      runs.push({ offset: headerEnd + gap.first * clusterSize, count: gap.count });
+      leakedRuns.push({ offset: headerEnd + gap.first * clusterSize, count: gap.count });
     }
-    return runs;
+    return { leakedRuns, moreRuns: false };
   }
 }

@@ -157,3 +157,26 @@ t.test('a failure behind the back is told by the next flush, and the mark stays'
   await disk.close();
   t.match(await inspect(storage), { needCheck: true, problems: [] });
 });
+
+t.test('while clusters are free the mark stays: only it tells that there are some', async (t) => {
+  const clock = new ManualClock();
+  const storage = new MemoryStorage();
+  await create(storage, 8 * MIB);
+  const image = await new QedDriver(undefined, clock).open(storage, { writable: true });
+  const first = await image.place(0, 4096);
+  const second = await image.place(MIB, 4096);
+  if (first.kind !== 'allocation' || second.kind !== 'allocation') {
+    throw new Error('nothing is allocated yet');
+  }
+  await storage.write(pattern(1, 4096), second.offset);
+  await second.commit();
+  first.abort();
+  await clock.pass(5000);
+  await clock.pass(5000);
+  t.match(await inspect(storage), { needCheck: true, leaks: 1, problems: [] });
+  const left = MemoryStorage.from(await bytesOf(storage));
+  await (await openDisk(left)).close();
+  t.match(await inspect(left), { needCheck: false, leaks: 0, problems: [] }, 'killed there');
+  await image.close();
+  t.match(await inspect(storage), { needCheck: false, leaks: 0, problems: [] });
+});

@@ -18,6 +18,8 @@ export interface ComposePart {
   readonly format?: string | undefined;
   /** Make the image first. Only the top part can be made; it must not exist yet. */
   readonly create?: boolean | undefined;
+  /** Where the data file of an image is, whatever the image says; see `ChainOptions.dataFile`. */
+  readonly dataFile?: string | undefined;
   /** Size in bytes of an image to be made; that of the layer below by default. */
   readonly size?: number | undefined;
   /** Create options of an image to be made. */
@@ -28,7 +30,14 @@ export interface ComposePart {
 
 type Options = Pick<
   ChainOptions,
-  'references' | 'maxDepth' | 'cacheSize' | 'writable' | 'forceShare' | 'cache' | 'passphrases'
+  | 'references'
+  | 'maxDepth'
+  | 'cacheSize'
+  | 'dataFilesBeside'
+  | 'writable'
+  | 'forceShare'
+  | 'cache'
+  | 'passphrases'
 >;
 
 /**
@@ -98,14 +107,14 @@ async function openPart(
   options: Options,
   resolver: ChainResolver,
 ): Promise<OpenChain> {
-  const followReferences = below.length === 0;
-  const references = followReferences ? options.references : 'deny';
+  const { format, passphrase, dataFile } = part;
+  const topOnly = below.length > 0;
   const chain = await resolver.open(
     part.location,
-    { ...options, format: part.format, passphrase: part.passphrase, references },
+    { ...options, format, passphrase, dataFile, topOnly },
     below,
   );
-  return followReferences ? chain : { layers: chain.layers, missing: undefined };
+  return topOnly ? { layers: chain.layers, missing: undefined } : chain;
 }
 
 async function makePart(

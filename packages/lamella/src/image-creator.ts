@@ -18,6 +18,7 @@ import {
   StorageRegistry,
 } from '@lamella/core';
 import { inject, injectable } from 'tsyringe';
+import { DataFileMaker } from './data-file-maker.js';
 
 /** What image to make. */
 export interface CreateImageOptions {
@@ -43,8 +44,21 @@ export interface CreateImageOptions {
   readonly passphrases?: PassphraseSource | undefined;
   /** Which files the backing file may name in turn; `'follow'` by default. */
   readonly references?: ReferencePolicy | undefined;
-  /** Replace an existing file. False by default: an existing file is an error. */
+  /**
+   * A location beside which the data file is to be, if its name is relative; beside the image by default.
+   * QEMU makes and looks for it in its working directory.
+   */
+  readonly dataFilesBeside?: string | undefined;
+  /** Replace an existing file, and an existing data file. False by default: an existing file is an error. */
   readonly overwrite?: boolean | undefined;
+}
+
+/** What a new image builds on. */
+interface NewBacking {
+  readonly reference?: Reference;
+  readonly size?: number;
+  /** Identities of the files that belong to it. */
+  readonly inUse?: readonly string[];
 }
 
 /** Makes images: checks everything first, and removes what a failure leaves behind. */
@@ -88,10 +102,21 @@ export class ImageCreator {
       overwrite: options.overwrite ?? false,
       permissions: permissionsToCreate(driver.sharesStorage === true ? 'raw' : 'image'),
     });
+    const dataFile = new DataFileMaker({
+      resolver: this.#resolver,
+      beside: options.dataFilesBeside ?? target.location,
+      overwrite: options.overwrite ?? false,
+      inUse: new Set([...(backing.inUse ?? []), storage.identity ?? '']),
+    });
     try {
-      await driver.create?.(storage, request);
+      await driver.create?.(storage, {
+        ...request,
+        openDataFile: (reference, keep) => dataFile.open(reference, keep),
+      });
+      await dataFile.close();
       await storage.close();
     } catch (error) {
+      await dataFile.undo();
       await storage.close().catch(() => undefined);
       await target.driver.remove?.(target.location).catch(() => undefined);
       throw error;
@@ -161,7 +186,7 @@ export class ImageCreator {
     target: StorageName,
     options: CreateImageOptions,
     driver: BlockDriver,
-  ): Promise<{ readonly reference?: Reference; readonly size?: number }> {
+  ): Promise<NewBacking> {
     if (options.backing === undefined) {
       return {};
     }
@@ -175,10 +200,16 @@ export class ImageCreator {
     if (options.uncheckedBacking === true) {
       return { reference: named };
     }
-    const { location, format: given } = this.#resolver.resolveReference(named, target.location);
+    const {
+      location,
+      format: given,
+      dataFile,
+    } = this.#resolver.resolveReference(named, target.location);
     const { layers } = await this.#resolver.open(location, {
       format: given,
+      dataFile,
       references: options.references,
+      dataFilesBeside: options.dataFilesBeside,
       passphrases: options.passphrases,
       metadataOnly: true,
     });
@@ -188,6 +219,7 @@ export class ImageCreator {
       return {
         reference: { location: named.location, format: named.format ?? format },
         size: image.size,
+        inUse: layers.flatMap(filesOf),
       };
     } finally {
       await closeLayers(layers);
@@ -203,11 +235,16 @@ export class ImageCreator {
       return;
     }
     await existing.close();
-    if (layers.some(({ storage }) => storage.identity === existing.identity)) {
+    if (existing.identity !== undefined && layers.flatMap(filesOf).includes(existing.identity)) {
       throw new LamellaError('CHAIN_LOOP', 'the new image would overwrite its own backing chain', {
         location: target.location,
         hint: 'Give the new image another name.',
       });
     }
   }
+}
+
+/** Identities of a layer's files. */
+function filesOf({ storage, dataFile }: Layer): string[] {
+  return [storage.identity, dataFile?.identity].filter((identity) => identity !== undefined);
 }

@@ -1,6 +1,7 @@
 import {
   BLOCK_DRIVER,
   type BlockDriver,
+  type ChainLink,
   type ChainOptions,
   ChainResolver,
   type CheckImageOptions,
@@ -23,7 +24,6 @@ import {
   type References,
   rebaseImage,
   STORAGE_DRIVER,
-  type Storage,
   silentLogger,
 } from '@lamella/core';
 import {
@@ -50,7 +50,13 @@ export interface LamellaOptions {
 export interface ComposeOptions
   extends Pick<
     ChainOptions,
-    'references' | 'maxDepth' | 'cacheSize' | 'forceShare' | 'cache' | 'passphrases'
+    | 'references'
+    | 'maxDepth'
+    | 'cacheSize'
+    | 'dataFilesBeside'
+    | 'forceShare'
+    | 'cache'
+    | 'passphrases'
   > {
   /** Open the top layer for writing; by default exactly when it is made by this call. */
   readonly writable?: boolean | undefined;
@@ -187,8 +193,8 @@ export class Lamella {
 
   /**
    * Opens a chain of given parts, top first, none of which has to name the others on disk. What the
-   * parts themselves name is not looked at, except for the last one, whose own backing chain follows by
-   * the reference policy.
+   * parts themselves name is not looked at, except for data files, and for the last part's own backing
+   * chain: both by the reference policy.
    *
    * @param parts - at least one
    * @throws LamellaError as {@link Lamella.open} and {@link Lamella.create}
@@ -244,11 +250,11 @@ export class Lamella {
 }
 
 /** Names in an image that lies on a disk mean nothing outside that disk. */
-async function refuseReferences({ backing, dataFile }: References, { location }: Storage) {
+async function refuseReferences({ backing, dataFile }: References, { storage }: ChainLink) {
   const reference = backing ?? dataFile;
   if (reference !== undefined) {
     throw new LamellaError('UNSUPPORTED', `the image names another file, '${reference.location}'`, {
-      location,
+      location: storage.location,
       hint: 'Only images that stand alone can be opened on a disk.',
     });
   }

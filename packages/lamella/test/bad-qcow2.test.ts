@@ -88,7 +88,7 @@ t.test('header fields', async (t) => {
     bad('encryption AES', 'PASSPHRASE_REQUIRED', be32(QCOW2.cryptMethod, 1)),
     bad('encryption LUKS', 'PASSPHRASE_REQUIRED', be32(QCOW2.cryptMethod, 2)),
     bad('encryption 7', 'UNSUPPORTED', be32(QCOW2.cryptMethod, 7)),
-    bad('external data file', 'UNSUPPORTED', be64(QCOW2.incompatible, 4n)),
+    bad('data file without a name', 'INVALID_ARGUMENT', be64(QCOW2.incompatible, 4n)),
     bad('unknown incompatible feature', 'UNSUPPORTED', be64(QCOW2.incompatible, 2n ** 63n)),
     bad('extended L2 with small clusters', 'INVALID_HEADER', be64(QCOW2.incompatible, 16n)),
     bad('compression type without its bit', 'INVALID_HEADER', {

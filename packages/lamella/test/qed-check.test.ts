@@ -172,6 +172,30 @@ t.test('an image that was checked opens for writing', skipWithoutQemu, async (t)
   t.match(await lamella.check(path), { corruptions: 0 });
 });
 
+t.test('QEMU finds nothing wrong with parked clusters', skipWithoutQemu, async (t) => {
+  const path = at('parked.qed');
+  make(path, '64M');
+  for (const index of [1, 2, 8]) {
+    setL2(path, index, 0);
+  }
+  setUint64(path, 16, 2);
+  const map = () => run('qemu-img', 'map', '--output=json', path);
+  const before = map();
+  t.equal(outcome('qemu-img', 'check', path).status, 3, 'leaks');
+  await (await lamella.open(path, { writable: true })).close();
+  t.equal(outcome('qemu-img', 'check', path).status, 0);
+  t.equal(map(), before);
+  run('qemu-img', 'resize', '-q', path, '3G');
+  qemuIo('qed', path, 'read -P 0 64M 4M', 'write -P 8 64M 192k', 'read -P 5 0 64k');
+  t.equal(outcome('qemu-img', 'check', path).status, 0);
+  const disk = await lamella.open(path, { writable: true });
+  const found = Buffer.alloc(256 * 1024);
+  await disk.read(found, 64 * 1024 * 1024);
+  const expected = Buffer.concat([Buffer.alloc(192 * 1024, 8), Buffer.alloc(64 * 1024)]);
+  t.equal(Buffer.compare(found, expected), 0);
+  await disk.close();
+});
+
 t.test('opens nothing but the image, and ends when told to', skipWithoutQemu, async (t) => {
   const path = at('overlay.qed');
   run(

@@ -3,7 +3,7 @@ import 'reflect-metadata';
 export { DeflateCodec } from './codec/deflate-codec.js';
 export { ZstdCodec } from './codec/zstd-codec.js';
 export type { ZstdLibrary } from './codec/zstd-library.js';
-export { builtInZstd, packagedZstd, ZSTD_LIBRARY } from './codec/zstd-library.js';
+export { builtInZstd, packagedZstd, systemZstd, ZSTD_LIBRARY } from './codec/zstd-library.js';
 export { NodeCrypto } from './crypto/node-crypto.js';
 export type { DataPath } from './file/data-path.js';
 export type { FileStorageOptions } from './file/file-storage.js';

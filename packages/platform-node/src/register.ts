@@ -2,7 +2,7 @@ import { COMPRESSION_CODEC, CRYPTO_PLATFORM, STORAGE_DRIVER } from '@lamella/cor
 import type { DependencyContainer } from 'tsyringe';
 import { DeflateCodec } from './codec/deflate-codec.js';
 import { ZstdCodec } from './codec/zstd-codec.js';
-import { builtInZstd, packagedZstd, ZSTD_LIBRARY } from './codec/zstd-library.js';
+import { builtInZstd, packagedZstd, systemZstd, ZSTD_LIBRARY } from './codec/zstd-library.js';
 import { NodeCrypto } from './crypto/node-crypto.js';
 import { FileStorageDriver } from './file/file-storage-driver.js';
 import { NATIVE_CALLS, nativeCalls } from './native/native-calls.js';
@@ -16,7 +16,10 @@ import { NATIVE_CALLS, nativeCalls } from './native/native-calls.js';
 export function registerNodePlatform(container: DependencyContainer): void {
   container.register(NATIVE_CALLS, { useFactory: () => nativeCalls() });
   container.register(STORAGE_DRIVER, { useClass: FileStorageDriver });
-  container.register(ZSTD_LIBRARY, { useFactory: () => builtInZstd() ?? packagedZstd() });
+  container.register(ZSTD_LIBRARY, {
+    useFactory: (scope) =>
+      systemZstd(scope.resolve(NATIVE_CALLS)) ?? builtInZstd() ?? packagedZstd(),
+  });
   container.register(COMPRESSION_CODEC, { useClass: DeflateCodec });
   container.register(CRYPTO_PLATFORM, { useClass: NodeCrypto });
   container.register(COMPRESSION_CODEC, { useClass: ZstdCodec });

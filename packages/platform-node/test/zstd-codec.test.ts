@@ -1,5 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { builtInZstd, packagedZstd, ZstdCodec, type ZstdLibrary } from '@lamella/platform-node';
+import {
+  builtInZstd,
+  packagedZstd,
+  systemZstd,
+  ZstdCodec,
+  type ZstdLibrary,
+} from '@lamella/platform-node';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import { fails, pattern } from './helpers.js';
@@ -10,6 +16,7 @@ const HEADER = Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x38]);
 const HUGE_WINDOW = Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xa8]);
 
 const LIBRARIES: readonly (readonly [string, ZstdLibrary | undefined])[] = [
+  ['the system', systemZstd()],
   ['the package', packagedZstd()],
   ['Node.js', builtInZstd()],
 ];
@@ -45,7 +52,9 @@ async function behaves(t: Test, codec: ZstdCodec): Promise<void> {
           const frame = await codec.compress(content, content.length + 100);
           const input = Buffer.concat([frame ?? new Uint8Array(0), trailing]);
           const output = await codec.decompress(input, content.length);
-          return Buffer.compare(output, content) === 0;
+          const given = new Uint8Array(content.length);
+          await codec.decompressInto(input, given);
+          return Buffer.compare(output, content) === 0 && Buffer.compare(given, content) === 0;
         },
       ),
       { numRuns: 100 },

@@ -7,7 +7,7 @@ export const MAX_SIZE = 2n ** 63n - 1n;
 /** Outcome of reading a size: bytes, or what is wrong. */
 export type SizeResult =
   | { readonly bytes: bigint }
-  | { readonly problem: 'syntax' | 'range'; readonly bytes?: undefined };
+  | { readonly problem: 'syntax' | 'negative' | 'range'; readonly bytes?: undefined };
 
 /**
  * Reads a size as qemu-img does: a decimal number, with a fraction only if a suffix follows, or a
@@ -33,7 +33,7 @@ export function parseSizeText(text: string, unit = 'B'): SizeResult {
   const part = BigInt(Math.trunc(Number(`0.${fraction || '0'}`) * Number(scale)));
   const bytes = BigInt(hex ?? whole) * scale + part;
   if (sign === '-' && bytes > 0n) {
-    return { problem: 'range' };
+    return { problem: 'negative' };
   }
   return bytes > 2n ** 64n - 1n ? { problem: 'range' } : { bytes };
 }

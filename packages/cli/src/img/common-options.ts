@@ -179,7 +179,7 @@ export function readSize(
   { min = 0n, max = MAX_SIZE }: { readonly min?: bigint; readonly max?: bigint } = {},
 ): number {
   const result = parseSizeText(text);
-  if (result.bytes === undefined && result.problem === 'syntax') {
+  if (result.bytes === undefined && result.problem !== 'range') {
     throw new Failure(
       `Invalid ${what} specified. You may use k, M, G, T, P or E suffixes for\n` +
         'kilobytes, megabytes, gigabytes, terabytes, petabytes and exabytes.',

@@ -96,7 +96,7 @@ function readValue(name: string, field: OptionField, text: string): OptionValue 
         return Number(result.bytes);
       }
       throw new Failure(
-        result.problem === 'range'
+        result.problem !== 'syntax'
           ? `Value '${text}' is out of range for parameter '${name}'`
           : `Parameter '${name}' expects a non-negative number below 2^64\n` +
               'Optional suffix k, M, G, T, P or E means kilo-, mega-, giga-, tera-, peta-\n' +

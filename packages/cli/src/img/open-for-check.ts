@@ -39,7 +39,7 @@ export async function openForCheck(
         ...options,
         passphrase: name.passphrase,
         forCheck: true,
-        follow: (references, storage) => assertBackingOpens(session, references, storage),
+        follow: (references, { storage }) => assertBackingOpens(session, references, storage),
       });
     if (layer.image.encrypted === true && name.passphrase === undefined) {
       await closeLayers([layer]);

@@ -71,7 +71,7 @@ export async function openImage(
       writableLayers: options.writableLayers,
       forceShare: options.forceShare,
       cache: options.cache,
-      references: options.alone === true ? 'deny' : 'follow',
+      topOnly: options.alone,
       metadataOnly: options.metadataOnly,
     });
     const [top] = chain.layers;

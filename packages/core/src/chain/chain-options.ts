@@ -21,6 +21,16 @@ export interface ChainOptions {
   readonly maxDepth?: number | undefined;
   /** Most bytes of cached metadata for each layer; 32 MiB by default. */
   readonly cacheSize?: number | undefined;
+  /**
+   * Where the top image's data file is, whatever the image says. As everything that the caller names, it
+   * does not pass the reference policy. For an image with a data file only.
+   */
+  readonly dataFile?: string | undefined;
+  /**
+   * A location beside which data files with relative names are, for every layer; by default each is beside
+   * the image that names it. QEMU looks in its working directory.
+   */
+  readonly dataFilesBeside?: string | undefined;
   /** Options of the top image's driver. */
   readonly options?: OptionValues | undefined;
   /** Passphrase of the top image, if it is encrypted. */

@@ -2,6 +2,7 @@ import type { CheckOptions, CheckResult, ResizeOptions } from '../driver/index.j
 import { type DiskExtent, Engine, type LayerStack, type MissingBacking } from '../engine/index.js';
 import { LamellaError } from '../errors/index.js';
 import type { ZeroRangeOptions } from '../storage/index.js';
+import { DiskBitmaps } from './disk-bitmaps.js';
 import { closeLayers, describeLayer, type Layer, type LayerInfo } from './layer.js';
 import { readableOf, type StreamOptions, writableOf } from './streams.js';
 
@@ -27,6 +28,8 @@ export type OpenLayers = readonly [Layer, ...Layer[]];
  * `await using`.
  */
 export class Disk implements AsyncDisposable {
+  /** The dirty bitmaps in the top image. */
+  readonly bitmaps: DiskBitmaps;
   readonly #layers: OpenLayers;
   readonly #borrowed: readonly Layer[];
   readonly #missing: MissingBacking | undefined;
@@ -46,6 +49,7 @@ export class Disk implements AsyncDisposable {
     this.#missing = missing;
     const stack: LayerStack = { layers: [layers[0], ...layers.slice(1), ...below], missing };
     this.#engine = new Engine(stack, layers[0].writable);
+    this.bitmaps = new DiskBitmaps(layers[0], this.#engine);
   }
 
   /** Size of the disk in bytes. */
@@ -235,8 +239,8 @@ export class Disk implements AsyncDisposable {
    * Waits for requests under way, flushes, marks the image as cleanly closed and closes the files that
    * this disk opened. Closing twice is no error.
    *
-   * @throws LamellaError `IO_ERROR`, `NO_SPACE` when the last flush fails; the files are closed all the
-   * same
+   * @throws LamellaError `IO_ERROR`, `NO_SPACE` when the last flush fails, or when what bitmaps recorded
+   * can't be stored; the files are closed all the same
    */
   close(): Promise<void> {
     this.#closing ??= this.#close();

@@ -1,10 +1,17 @@
+export type { ChainLink } from './chain-link.js';
 export { type ChainOptions, DEFAULT_MAX_DEPTH } from './chain-options.js';
 export { Disk, type ExtentsOptions, type OpenLayers } from './disk.js';
+export { DiskBitmaps, type MergeBitmapsOptions } from './disk-bitmaps.js';
 export { DiskStorage } from './disk-storage.js';
 export { closeLayers, type Layer, type LayerInfo } from './layer.js';
 export type { Passphrase, PassphraseSource } from './passphrases.js';
 export type { ImageName } from './reference-name.js';
 export { parseImageName } from './reference-name.js';
 export type { ReferencePolicy, ReferenceRequest } from './reference-policy.js';
-export { ChainResolver, type LayerOptions, type OpenChain } from './resolver.js';
+export {
+  ChainResolver,
+  type LayerOptions,
+  type OpenChain,
+  type ResolveOptions,
+} from './resolver.js';
 export type { StreamOptions } from './streams.js';

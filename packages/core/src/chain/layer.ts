@@ -15,6 +15,8 @@ export interface LayerInfo {
   readonly options: Readonly<Record<string, OptionValue>>;
   /** Files that the image names, as written, whether or not they were opened. */
   readonly references: References;
+  /** Where the data file that was opened for this layer lives, if it has one. */
+  readonly dataFile?: string | undefined;
 }
 
 /** An open image with its storage: the chain's own record of a layer. */
@@ -23,6 +25,8 @@ export interface Layer {
   readonly format: string;
   /** Where the image lives; closed together with it. */
   readonly storage: Storage;
+  /** Where the image keeps the guest's data, if not in `storage`; closed together with it. */
+  readonly dataFile?: Storage | undefined;
   /** The image. */
   readonly image: Image;
   /** Whether it was opened for writing. */
@@ -32,7 +36,7 @@ export interface Layer {
 }
 
 /** The public view of a layer. */
-export function describeLayer({ format, storage, image, writable }: Layer): LayerInfo {
+export function describeLayer({ format, storage, dataFile, image, writable }: Layer): LayerInfo {
   return {
     format,
     location: storage.location,
@@ -40,6 +44,7 @@ export function describeLayer({ format, storage, image, writable }: Layer): Laye
     writable: writable && image.place !== undefined,
     options: image.options,
     references: image.references,
+    ...(dataFile === undefined ? {} : { dataFile: dataFile.location }),
   };
 }
 
@@ -50,10 +55,10 @@ export function describeLayer({ format, storage, image, writable }: Layer): Laye
  */
 export async function closeLayers(layers: readonly Layer[]): Promise<void> {
   const failures: unknown[] = [];
-  for (const { image, storage } of layers) {
-    for (const closable of [image, storage]) {
+  for (const { image, dataFile, storage } of layers) {
+    for (const closable of [image, dataFile, storage]) {
       try {
-        await closable.close();
+        await closable?.close();
       } catch (error) {
         failures.push(error);
       }

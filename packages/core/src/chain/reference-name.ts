@@ -9,6 +9,8 @@ export interface ImageName {
   readonly format?: string | undefined;
   /** Open options of the format, where the name gives any. */
   readonly options?: OptionValues | undefined;
+  /** Location of the image's data file, where the name gives one. */
+  readonly dataFile?: string | undefined;
 }
 
 const JSON_PREFIX = 'json:';
@@ -43,6 +45,7 @@ function parseJsonName(text: string, namedBy: string): ImageName {
   }
   const driver = takeText(keys, 'driver', namedBy);
   const location = storageLocation(keys, namedBy);
+  const dataFile = takeDataFile(keys, namedBy);
   if (location === undefined) {
     throw unsupported('a json: name without a file name', namedBy);
   }
@@ -60,6 +63,7 @@ function parseJsonName(text: string, namedBy: string): ImageName {
     location,
     format: driver === 'file' ? 'raw' : driver,
     options: Object.keys(options).length === 0 ? undefined : options,
+    ...(dataFile === undefined ? {} : { dataFile: plainPath(dataFile) }),
   };
 }
 
@@ -71,7 +75,7 @@ function storageLocation(keys: Map<string, OptionValue>, namedBy: string): strin
   const driver = takeText(keys, 'file.driver', namedBy);
   if (driver === undefined || driver === 'file') {
     const name = takeText(keys, 'file.filename', namedBy) ?? takeText(keys, 'filename', namedBy);
-    return name !== undefined && LOOKS_LIKE_SCHEME.test(name) ? `./${name}` : name;
+    return name === undefined ? undefined : plainPath(name);
   }
   const options: Record<string, OptionValue> = { driver };
   for (const [key, value] of keys) {
@@ -85,6 +89,26 @@ function storageLocation(keys: Map<string, OptionValue>, namedBy: string): strin
 
 function jsonLocation(options: OptionValues): string {
   return `${JSON_PREFIX}${JSON.stringify(options)}`;
+}
+
+/** A location that is this path, even if the path looks like another kind of location. */
+export function plainPath(path: string): string {
+  return LOOKS_LIKE_SCHEME.test(path) ? `./${path}` : path;
+}
+
+/** The data file of `data-file`: a file by itself, or one in a raw image. */
+function takeDataFile(keys: Map<string, OptionValue>, namedBy: string): string | undefined {
+  const driver = takeText(keys, 'data-file.driver', namedBy);
+  const fileDriver = takeText(keys, 'data-file.file.driver', namedBy);
+  const filename =
+    takeText(keys, 'data-file.file.filename', namedBy) ??
+    takeText(keys, 'data-file.filename', namedBy);
+  for (const name of [driver === 'raw' ? undefined : driver, fileDriver]) {
+    if (name !== undefined && name !== 'file') {
+      throw unsupported(`a data file over '${name}'`, namedBy);
+    }
+  }
+  return filename;
 }
 
 function parseJson(text: string, namedBy: string): unknown {

@@ -3,8 +3,8 @@ import type { StorageName } from '../storage/index.js';
 
 /** An implicit open that an image asks for, before anything of it is touched. */
 export interface ReferenceRequest {
-  /** What the file is to be. */
-  readonly kind: 'backing';
+  /** What the file is to be: the layer below, or where the image keeps the guest's data. */
+  readonly kind: 'backing' | 'data-file';
   /** The name as written in the image. */
   readonly reference: string;
   /** Where that leads, resolved against the image that names it; links are not followed yet. */
@@ -21,8 +21,9 @@ export interface ReferenceRequest {
  *
  * - `'follow'`: all. For images you trust.
  * - `'deny'`: none; only the files that the caller names are touched. The image opens, its references
- *   show in `disk.layers`, and reading a range that the backing file holds is an error.
- * - `'skip'`: those that exist; a missing backing file is left out as with `'deny'`.
+ *   show in `disk.layers`, and reading a range that a file left out holds is an error. An image whose data
+ *   file is left out can't be opened for writing.
+ * - `'skip'`: those that exist; a missing file is left out as with `'deny'`.
  * - `{ within }`: files whose real path, symbolic links followed, is inside one of the directories.
  *   Anything else fails the open.
  * - a function: true to open, false to fail.
@@ -95,10 +96,12 @@ function isInside(path: string, directory: string): boolean {
   return path.startsWith(prefix);
 }
 
+const LABELS = { backing: 'backing file', 'data-file': 'data file' } as const;
+
 function denied(request: ReferenceRequest, why: string): LamellaError {
   return new LamellaError(
     'REFERENCE_DENIED',
-    `its ${request.kind} file '${request.reference}' may not be opened: ${why}`,
+    `its ${LABELS[request.kind]} '${request.reference}' may not be opened: ${why}`,
     {
       location: request.namedBy,
       hint: "Allow it in `references`, or open with references: 'deny' to look at this file alone.",

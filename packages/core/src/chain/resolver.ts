@@ -16,11 +16,13 @@ import {
   type StorageName,
   StorageRegistry,
 } from '../storage/index.js';
+import { assertNotIn, type ChainLink, locations } from './chain-link.js';
 import { assertConsistent, type ChainOptions, DEFAULT_MAX_DEPTH } from './chain-options.js';
+import { DataFileOpener, resolveDataFile } from './data-file.js';
 import { closeLayers, type Layer } from './layer.js';
 import { missingBacking } from './missing-backing.js';
 import { openUnlocked } from './passphrases.js';
-import { type ImageName, parseImageName } from './reference-name.js';
+import { type ImageName, parseImageName, plainPath } from './reference-name.js';
 import { admitReference, type ReferencePolicy } from './reference-policy.js';
 
 /** A chain that was opened: at least one layer, top first. */
@@ -31,14 +33,30 @@ export interface OpenChain {
   readonly missing: MissingBacking | undefined;
 }
 
-/** How one layer of a chain is opened. */
+/** How one layer of a chain is opened. Its data file is left out unless `references` or `dataFile` say otherwise. */
 export interface LayerOptions
   extends Pick<OpenOptions, 'writable' | 'cacheSize' | 'forCheck'>,
-    Pick<ChainOptions, 'forceShare' | 'cache' | 'passphrase' | 'passphrases' | 'metadataOnly'> {
-  /** The storages that are open already, top first: none of them may be the same file. */
-  readonly chain?: readonly Storage[] | undefined;
-  /** Opens what the image refers to; called before anything is written to it. */
-  readonly follow?: ((references: References, storage: Storage) => Promise<void>) | undefined;
+    Pick<
+      ChainOptions,
+      | 'references'
+      | 'dataFile'
+      | 'dataFilesBeside'
+      | 'forceShare'
+      | 'cache'
+      | 'passphrase'
+      | 'passphrases'
+      | 'metadataOnly'
+    > {
+  /** The files that are open already, top first: none of them may be the same. */
+  readonly chain?: readonly ChainLink[] | undefined;
+  /** Opens the layers below; called before anything is written to the image. */
+  readonly follow?: ((references: References, link: ChainLink) => Promise<void>) | undefined;
+}
+
+/** How a chain is resolved. */
+export interface ResolveOptions extends ChainOptions {
+  /** Leave the backing file out, whatever the reference policy says of it. */
+  readonly topOnly?: boolean | undefined;
 }
 
 /** What lies below an image. */
@@ -76,17 +94,16 @@ export class ChainResolver {
    */
   async open(
     location: string,
-    options: ChainOptions = {},
+    options: ResolveOptions = {},
     beside: readonly Layer[] = [],
   ): Promise<OpenChain> {
     assertConsistent(options, location);
     const name = parseImageName(location, location);
     const below: Below = { layers: [], missing: undefined };
-    const others = beside.map(({ storage }) => storage);
     try {
       const top = await this.openLayer(
         {
-          ...name,
+          location: name.location,
           format: options.format ?? name.format,
           options: options.options ?? name.options,
         },
@@ -94,9 +111,9 @@ export class ChainResolver {
           ...forEveryLayer(options),
           writable: options.writable ?? false,
           passphrase: options.passphrase,
-          chain: others,
-          follow: (references, storage) =>
-            this.#follow(below, references, [...others, storage], options),
+          dataFile: options.dataFile ?? name.dataFile,
+          chain: beside,
+          follow: (references, link) => this.#follow(below, references, [...beside, link], options),
         },
       );
       return { layers: [top, ...below.layers], missing: below.missing };
@@ -127,10 +144,22 @@ export class ChainResolver {
    */
   async openIn(
     storage: Storage,
-    name: Pick<ImageName, 'format' | 'options'>,
+    name: Pick<ImageName, 'format' | 'options' | 'dataFile'>,
     options: LayerOptions,
   ): Promise<Layer> {
-    const { writable, cacheSize, forceShare, forCheck, follow } = options;
+    const { writable, cacheSize, forceShare, forCheck, follow, chain = [] } = options;
+    const dataFile = new DataFileOpener({
+      storages: this.#storages,
+      image: storage,
+      chain,
+      given: options.dataFile,
+      named: name.dataFile,
+      beside: options.dataFilesBeside,
+      policy: options.references ?? 'deny',
+      writable,
+      forceShare,
+      cache: options.cache,
+    });
     try {
       const probed = name.format === undefined;
       const recognise = (head: Uint8Array) => this.#drivers.probe(head, storage.location).format;
@@ -139,13 +168,14 @@ export class ChainResolver {
           ? this.#drivers.probe(await readHead(storage), storage.location)
           : this.#drivers.get(name.format, storage.location);
       // Before the lock, which the layer above would be in the way of.
-      assertNotIn(options.chain ?? [], storage);
+      assertNotIn(chain, storage);
       // The head is read unlocked, because the format decides over the locks; nothing else is.
       const content = driver.sharesStorage === true ? 'raw' : 'image';
       await storage.lock?.(permissionsFor({ writable, content, forceShare }));
       let followed: Promise<void> | undefined;
       const followOnce = async (references: References): Promise<void> => {
-        followed ??= follow?.(references, storage) ?? Promise.resolve();
+        const link = { storage, dataFile: dataFile.storage };
+        followed ??= follow?.(references, link) ?? Promise.resolve();
         await followed;
       };
       const image = await openUnlocked(storage, options, (passphrase) =>
@@ -158,17 +188,23 @@ export class ChainResolver {
           metadataOnly: options.metadataOnly,
           recognise: probed ? recognise : undefined,
           beforeWriting: followOnce,
+          openDataFile: (reference) => dataFile.open(reference),
         }),
       );
       try {
+        if (forCheck !== true) {
+          dataFile.assertUsed();
+        }
         await followOnce(image.references);
       } catch (error) {
         await image.close().catch(() => undefined);
         throw error;
       }
       const writeThrough = isWriteThrough(options.cache);
-      return { format: driver.format, storage, image, writable, writeThrough };
+      const layer = { format: driver.format, storage, image, writable, writeThrough };
+      return dataFile.storage === undefined ? layer : { ...layer, dataFile: dataFile.storage };
     } catch (error) {
+      await dataFile.close().catch(() => undefined);
       await storage.close().catch(() => undefined);
       throw error;
     }
@@ -190,43 +226,58 @@ export class ChainResolver {
       location: driver.resolve(name.location, namedBy),
       format: reference.format ?? name.format,
       options: name.options,
+      dataFile:
+        name.dataFile === undefined ? undefined : driver.resolve(plainPath(name.dataFile), namedBy),
     };
+  }
+
+  /**
+   * Where the data file is that an image names.
+   *
+   * @param path - as written in the image
+   * @param beside - location of the image, or another that relative names start from
+   */
+  resolveDataFile(path: string, beside: string): StorageName {
+    return resolveDataFile(this.#storages, path, beside);
   }
 
   /**
    * Opens what the references of the top image lead to, layer by layer, into `below`.
    *
-   * @param chain - open storages; the last is the top image's
+   * @param chain - what is open; the last is the top image
    */
   async #follow(
     below: Below,
     topReferences: References,
-    chain: Storage[],
-    options: ChainOptions,
+    chain: ChainLink[],
+    options: ResolveOptions,
   ): Promise<void> {
     let references = topReferences;
     while (references.backing !== undefined) {
       const { backing } = references;
       const policy = options.references ?? 'follow';
       const lower =
-        policy === 'deny' ? undefined : await this.#openBacking(backing, chain, policy, options);
+        policy === 'deny' || options.topOnly === true
+          ? undefined
+          : await this.#openBacking(backing, chain, policy, options);
       if (lower === undefined) {
-        below.missing = { namedBy: chain.at(-1)?.location ?? '', reference: backing.location };
+        const namedBy = chain.at(-1)?.storage.location ?? '';
+        below.missing = { namedBy, reference: backing.location };
         return;
       }
       below.layers.push(lower);
-      chain.push(lower.storage);
+      chain.push(lower);
       references = lower.image.references;
     }
   }
 
   async #openBacking(
     backing: Reference,
-    chain: readonly Storage[],
+    chain: readonly ChainLink[],
     policy: ReferencePolicy,
-    options: ChainOptions,
+    options: ResolveOptions,
   ): Promise<Layer | undefined> {
-    const namedBy = chain.at(-1)?.location ?? '';
+    const namedBy = chain.at(-1)?.storage.location ?? '';
     assertDepth(chain, options.maxDepth ?? DEFAULT_MAX_DEPTH);
     const writableLayers = options.writable === true ? (options.writableLayers ?? 1) : 0;
     let location = backing.location;
@@ -243,7 +294,7 @@ export class ChainResolver {
         return undefined;
       }
       const layer = await this.openLayer(
-        { location: admitted, format, options: target.options },
+        { location: admitted, format, options: target.options, dataFile: target.dataFile },
         { ...forEveryLayer(options), writable: chain.length < writableLayers, chain },
       );
       if (format === undefined) {
@@ -275,39 +326,43 @@ export class ChainResolver {
 /** What of a chain's options holds for every layer. */
 function forEveryLayer({
   cacheSize,
+  references = 'follow',
+  dataFilesBeside,
   forceShare,
   cache,
   passphrases,
   metadataOnly,
-}: ChainOptions): Pick<
-  LayerOptions,
-  'cacheSize' | 'forceShare' | 'cache' | 'passphrases' | 'metadataOnly'
-> {
-  return { cacheSize, forceShare, cache, passphrases, metadataOnly };
+}: ChainOptions): LayerOptionsForAll {
+  return {
+    cacheSize,
+    references,
+    dataFilesBeside,
+    forceShare,
+    cache,
+    passphrases,
+    metadataOnly,
+  };
 }
 
-function assertDepth(chain: readonly Storage[], maxDepth: number): void {
+type LayerOptionsForAll = Pick<
+  LayerOptions,
+  | 'cacheSize'
+  | 'references'
+  | 'dataFilesBeside'
+  | 'forceShare'
+  | 'cache'
+  | 'passphrases'
+  | 'metadataOnly'
+>;
+
+function assertDepth(chain: readonly ChainLink[], maxDepth: number): void {
   if (chain.length >= maxDepth) {
     throw new LamellaError('CHAIN_TOO_DEEP', `the backing chain has more than ${maxDepth} layers`, {
-      location: chain.at(-1)?.location,
+      location: chain.at(-1)?.storage.location,
       chain: locations(chain),
       hint: 'Commit or rebase some layers, or raise maxDepth.',
     });
   }
-}
-
-function assertNotIn(chain: readonly Storage[], { identity, location }: Storage): void {
-  if (identity !== undefined && chain.some((storage) => storage.identity === identity)) {
-    throw new LamellaError('CHAIN_LOOP', 'the same file would be in the chain twice', {
-      location: chain.at(-1)?.location,
-      chain: [...locations(chain), location],
-      hint: 'Rebase one of these images onto the right backing file, or leave one out.',
-    });
-  }
-}
-
-function locations(chain: readonly Storage[]): string[] {
-  return chain.map(({ location }) => location);
 }
 
 async function readHead(storage: Storage): Promise<Uint8Array> {

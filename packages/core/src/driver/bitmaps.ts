@@ -14,7 +14,10 @@ export interface BitmapInfo {
 export interface AddBitmapOptions {
   /** Name. */
   readonly name: string;
-  /** Bytes of the disk that one bit stands for, a power of two; 64 KiB by default. */
+  /**
+   * Bytes of the disk that one bit stands for, a power of two from 512 to 2^31; by default what a cluster
+   * has, but at least 4096 and at most 65536.
+   */
   readonly granularity?: number | undefined;
   /** Whether writes are recorded in it from now on; true by default. */
   readonly recording?: boolean | undefined;
@@ -29,14 +32,21 @@ export interface ByteRange {
 }
 
 /**
- * The dirty bitmaps inside an image. Changes are durable with the next flush or close, or marked as not
- * to be relied on after a crash before that.
+ * The dirty bitmaps inside an image. Changes made here are durable when they resolve. What writes record is
+ * stored when the image is closed; a bitmap that records is marked, durably, before the first write, so
+ * after a crash it is inconsistent instead of wrong. Changes run alone.
  */
 export interface BitmapStore {
-  /** All bitmaps, in the order of the image. */
+  /**
+   * All bitmaps, in the order of the image.
+   *
+   * @throws LamellaError `CORRUPT`, `UNSUPPORTED`, `LIMIT_EXCEEDED` when the image says nothing useful of
+   * them; its data may be sound all the same. As every other method
+   */
   list(): readonly BitmapInfo[];
   /**
-   * @throws LamellaError `ALREADY_EXISTS`, `INVALID_ARGUMENT`, `LIMIT_EXCEEDED`, `READ_ONLY`
+   * @throws LamellaError `ALREADY_EXISTS`, `INVALID_ARGUMENT`, `LIMIT_EXCEEDED`, `READ_ONLY`, `UNSUPPORTED`
+   * when this image can't have any, `NO_SPACE`
    */
   add(options: AddBitmapOptions): Promise<void>;
   /**
@@ -70,7 +80,8 @@ export interface BitmapStore {
    */
   mergeRanges(target: string, ranges: AsyncIterable<ByteRange>): Promise<void>;
   /**
-   * What was recorded, as runs in order: for an incremental backup.
+   * What was recorded, as runs in order, apart from each other and within the disk: for an incremental
+   * backup. What is recorded or changed while they are read may or may not be among them.
    *
    * @throws LamellaError `NOT_FOUND`, `CORRUPT`
    */

@@ -37,12 +37,18 @@ export interface OpenOptions {
    */
   readonly beforeWriting?: ((references: References) => Promise<void>) | undefined;
   /**
-   * Opens the data file that the image names, through the reference policy; given by the resolver, which
-   * also closes it.
+   * Opens the image's data file, through the reference policy; given by the resolver, which also closes it.
+   * A driver calls it before {@link OpenOptions.beforeWriting}; more than once is no error.
    *
-   * @returns undefined when the policy leaves the file out: the image then opens, but data in it can't be read
+   * @param reference - what the image names; undefined when it has a data file but names none
+   * @returns undefined when the policy leaves the file out: the image then opens for reading, but data in
+   * it can't be read
+   * @throws LamellaError `NOT_FOUND`, `REFERENCE_DENIED`, `CHAIN_LOOP`, `LOCKED`; `INVALID_ARGUMENT` when
+   * nobody names the file
    */
-  readonly openDataFile?: ((reference: Reference) => Promise<Storage | undefined>) | undefined;
+  readonly openDataFile?:
+    | ((reference: Reference | undefined) => Promise<Storage | undefined>)
+    | undefined;
 }
 
 /** What image to make. */
@@ -56,10 +62,12 @@ export interface CreateOptions {
   /** Key of an image to be encrypted. */
   readonly passphrase?: string | Uint8Array | undefined;
   /**
-   * Opens, or makes, the data file that the image is to name; given by whoever makes the image, who also
-   * closes it.
+   * Makes the data file that the image is to name, or opens it as it is; given by whoever makes the image,
+   * who also closes it, and removes it if making the image fails and it was made for it.
+   *
+   * @param keep - the file is there already, and its content is to stay
    */
-  readonly openDataFile?: ((reference: Reference) => Promise<Storage>) | undefined;
+  readonly openDataFile?: ((reference: Reference, keep: boolean) => Promise<Storage>) | undefined;
 }
 
 /**

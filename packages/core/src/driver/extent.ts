@@ -57,4 +57,11 @@ export interface CompressedExtent {
    * @throws LamellaError `CORRUPT` when they do not decompress
    */
   load(): Awaitable<Uint8Array>;
+  /**
+   * Decompresses straight into the reader's memory; absent where that saves nothing.
+   *
+   * @param target - as long as this extent
+   * @throws LamellaError as {@link CompressedExtent.load}
+   */
+  loadInto?(target: Uint8Array): Awaitable<void>;
 }

@@ -54,6 +54,11 @@ export interface Image {
   /** Size of the guest's disk in bytes. */
   readonly size: number;
   /**
+   * Smallest part of a cluster, in bytes, that can be allocated while the rest of it is not; the cluster by
+   * default.
+   */
+  readonly subclusterSize?: number | undefined;
+  /**
    * Unit of allocation in bytes; 1 for an image that never allocates. Two writes to one cluster may
    * depend on each other, writes to two clusters never do.
    */

@@ -61,6 +61,9 @@ export class Reader {
       case 'unallocated':
         return this.read(depth + 1, buffer, offset);
       case 'compressed': {
+        if (extent.loadInto !== undefined) {
+          return extent.loadInto(buffer);
+        }
         const bytes = extent.load();
         if (!isPromise(bytes)) {
           buffer.set(bytes);

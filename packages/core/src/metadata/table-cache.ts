@@ -1,6 +1,7 @@
 import type { Awaitable } from '../bytes/index.js';
-import { isPromise, viewOf } from '../bytes/index.js';
+import { isPromise } from '../bytes/index.js';
 import type { Storage } from '../storage/index.js';
+import { type Piece, SliceMemory } from './slice-memory.js';
 import { WriteBack } from './write-back.js';
 
 /** A cached piece of an on-disk table. */
@@ -15,7 +16,6 @@ export interface CachedSlice {
 
 /** The cache's own knowledge of a slice. */
 export class Slice implements CachedSlice {
-  readonly view: DataView;
   /** Changed since it was last handed to a write-back. */
   dirty = false;
   /** Write-backs not confirmed yet: until they are, the disk may be older than the memory. */
@@ -25,9 +25,15 @@ export class Slice implements CachedSlice {
 
   constructor(
     readonly offset: number,
-    readonly bytes: Uint8Array,
-  ) {
-    this.view = viewOf(bytes);
+    readonly memory: Piece,
+  ) {}
+
+  get bytes(): Uint8Array {
+    return this.memory.bytes;
+  }
+
+  get view(): DataView {
+    return this.memory.view;
   }
 }
 
@@ -53,7 +59,8 @@ export interface TableCacheOptions {
  * - Slices that are dirty or being written are never evicted; the owner watches {@link overfull} and
  *   writes back in the order its format needs. Clean ones leave by second chance.
  *
- * A slice obtained from the cache is only valid until the next await: after it, get it again.
+ * A slice obtained from the cache is only valid until the next await: after it, get it again. The memory
+ * of slices that left is used again, since V8 would let very much of it pile up before it looks.
  */
 export class TableCache {
   readonly #storage: Storage;
@@ -61,11 +68,13 @@ export class TableCache {
   readonly #maxSlices: number;
   readonly #slices = new Map<number, Slice>();
   readonly #loads = new Map<number, Promise<Slice>>();
+  readonly #memory: SliceMemory;
   #dirtyCount = 0;
 
   constructor(storage: Storage, options: TableCacheOptions) {
     this.#storage = storage;
     this.#sliceSize = options.sliceSize;
+    this.#memory = new SliceMemory(options.sliceSize);
     this.#maxSlices = Math.max(2, Math.floor(options.maxBytes / options.sliceSize));
   }
 
@@ -118,7 +127,7 @@ export class TableCache {
   /** A slice of zeroes for a table that is new on disk; dirty from the start. */
   create(offset: number): CachedSlice {
     this.#remove(offset);
-    const slice = new Slice(offset, new Uint8Array(this.#sliceSize));
+    const slice = new Slice(offset, this.#memory.fresh());
     slice.dirty = true;
     this.#dirtyCount += 1;
     this.#insert(slice);
@@ -181,7 +190,7 @@ export class TableCache {
   }
 
   #read(offset: number): Awaitable<Slice> {
-    const slice = new Slice(offset, new Uint8Array(this.#sliceSize));
+    const slice = new Slice(offset, this.#memory.take());
     const reading = this.#storage.read(slice.bytes, offset);
     if (!isPromise(reading)) {
       this.#insert(slice);
@@ -245,6 +254,8 @@ export class TableCache {
       if (slice === newest || slice.dirty || slice.writing > 0 || slice.used) {
         slice.used = false;
         this.#slices.set(slice.offset, slice);
+      } else {
+        this.#memory.give(slice.memory);
       }
     }
   }

@@ -14,7 +14,15 @@ export interface CommitOptions
   extends LongOperation,
     Pick<
       ChainOptions,
-      'format' | 'references' | 'maxDepth' | 'cacheSize' | 'cache' | 'passphrase' | 'passphrases'
+      | 'format'
+      | 'references'
+      | 'maxDepth'
+      | 'cacheSize'
+      | 'dataFile'
+      | 'dataFilesBeside'
+      | 'cache'
+      | 'passphrase'
+      | 'passphrases'
     > {
   /** Leave the overlay's data where it is; by default the overlay is emptied. */
   readonly keep?: boolean | undefined;
@@ -57,13 +65,15 @@ export async function commit(
   location: string,
   options: CommitOptions = {},
 ): Promise<CommitResult> {
-  const { format, references, maxDepth, cacheSize, cache, passphrase, passphrases } = options;
-  const { depth = 1 } = options;
+  const { format, references, maxDepth, cacheSize, dataFile, dataFilesBeside } = options;
+  const { cache, passphrase, passphrases, depth = 1 } = options;
   const { layers, missing } = await resolver.open(location, {
     format,
     references,
     maxDepth,
     cacheSize,
+    dataFile,
+    dataFilesBeside,
     cache,
     passphrase,
     passphrases,

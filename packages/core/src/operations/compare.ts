@@ -141,7 +141,8 @@ function kindOf(extent: DiskExtent | undefined): Kind {
 }
 
 function classOf(extent: DiskExtent | undefined): string {
-  return `${kindOf(extent)} ${extent?.layer !== undefined}`;
+  const stored = extent?.kind === 'compressed' ? 'compressed' : kindOf(extent);
+  return `${stored} ${extent?.layer !== undefined}`;
 }
 
 async function differenceIn(

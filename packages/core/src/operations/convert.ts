@@ -124,10 +124,10 @@ class Copier {
     this.#target = target;
     this.#options = options;
     const compress = options.compress === true;
-    const clusterSize = target.openLayers[0]?.image.clusterSize ?? 1;
+    const { clusterSize = 1, subclusterSize = clusterSize } = target.openLayers[0]?.image ?? {};
     this.#sparse = options.sparse ?? DEFAULT_SPARSE;
     // Part of a cluster costs as much space as all of it, and more requests.
-    this.#unit = compress ? clusterSize : Math.min(CHUNK, clusterSize);
+    this.#unit = compress ? clusterSize : Math.min(CHUNK, subclusterSize);
     const smallest = Math.max(ZERO_GRANULE, Math.min(this.#sparse, DEFAULT_SPARSE));
     this.#granule = Math.max(this.#unit, smallest);
     this.#chunk = compress ? Math.max(COMPRESSED_CHUNK, clusterSize) : CHUNK;

@@ -14,7 +14,15 @@ export interface RebaseOptions
   extends LongOperation,
     Pick<
       ChainOptions,
-      'format' | 'references' | 'maxDepth' | 'cacheSize' | 'cache' | 'passphrase' | 'passphrases'
+      | 'format'
+      | 'references'
+      | 'maxDepth'
+      | 'cacheSize'
+      | 'dataFile'
+      | 'dataFilesBeside'
+      | 'cache'
+      | 'passphrase'
+      | 'passphrases'
     > {
   /**
    * The new backing file: the text is stored as given, and means a path relative to the image. None if
@@ -50,13 +58,17 @@ export async function rebase(
   options: RebaseOptions,
 ): Promise<RebaseResult> {
   const { format, references, maxDepth, cacheSize, unsafe = false } = options;
+  const { dataFile, dataFilesBeside } = options;
   const named =
     typeof options.backing === 'string' ? { location: options.backing } : options.backing;
   const old = await resolver.open(location, {
     format,
-    references: unsafe ? 'deny' : references,
+    references,
+    topOnly: unsafe,
     maxDepth,
     cacheSize,
+    dataFile,
+    dataFilesBeside,
     cache: options.cache,
     passphrase: options.passphrase,
     passphrases: options.passphrases,
@@ -108,9 +120,17 @@ async function makeIndependent(
     return { copied, backing: undefined };
   }
   const name = resolver.resolveReference(named, top.storage.location);
-  const { references, maxDepth, cacheSize, passphrases } = options;
-  const limits = { references, maxDepth, cacheSize, passphrases };
-  const newChain = { format: name.format, options: name.options, ...limits };
+  const { references, maxDepth, cacheSize, dataFilesBeside } = options;
+  const newChain = {
+    format: name.format,
+    options: name.options,
+    dataFile: name.dataFile,
+    references,
+    maxDepth,
+    cacheSize,
+    dataFilesBeside,
+    passphrases: options.passphrases,
+  };
   // With the image beside it, a new chain that leads back to the image is a loop.
   const chain = await resolver.open(name.location, newChain, [top]);
   try {

@@ -18,6 +18,15 @@ export interface CompressionCodec {
   decompress(input: Uint8Array, outputLength: number): Awaitable<Uint8Array>;
 
   /**
+   * Decompresses one cluster into memory of the caller, which is overwritten whatever comes of it. Spares
+   * whoever reads much a copy.
+   *
+   * @param output - exactly as long as what must come out
+   * @throws LamellaError as {@link CompressionCodec.decompress}
+   */
+  decompressInto?(input: Uint8Array, output: Uint8Array): Awaitable<void>;
+
+  /**
    * Compresses one cluster. Several calls may be under way at once. A codec without this method can only
    * be read with.
    *

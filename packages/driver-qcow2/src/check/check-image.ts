@@ -8,6 +8,7 @@ import {
   type References,
   type Storage,
 } from '@lamella/core';
+import { referencesOf } from '../data-file/description.js';
 import { Geometry } from '../geometry.js';
 import type { Header } from '../header/header.js';
 import { assertBearable } from './bearable.js';
@@ -40,7 +41,7 @@ export class CheckImage implements Image {
     this.#storage = storage;
     this.size = header.size;
     this.clusterSize = geometry.clusterSize;
-    this.references = { backing: header.backing };
+    this.references = referencesOf(header);
     this.encrypted = header.cryptMethod !== 0;
     this.options = {
       compat: header.version === 3 ? '1.1' : '0.10',

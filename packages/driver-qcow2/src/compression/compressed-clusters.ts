@@ -76,9 +76,15 @@ export class CompressedClusters {
       );
     }
     const codec = this.#codec;
+    // Whoever reads a whole cluster will hardly read it again soon.
+    const direct = length === this.#clusterSize && !this.#kept.has(range.offset);
     return {
       kind: 'compressed',
       length,
+      ...(direct &&
+        codec.decompressInto !== undefined && {
+          loadInto: (target) => this.#decompressInto(range, codec, target),
+        }),
       load: () => {
         const cluster = this.#cluster(range, codec);
         return isPromise(cluster)
@@ -135,17 +141,39 @@ export class CompressedClusters {
   }
 
   async #decompress(range: CompressedRange, codec: CompressionCodec): Promise<Uint8Array> {
-    const input = new Uint8Array(range.length);
-    await this.#storage.read(input, range.offset);
+    const input = await this.#read(range);
     try {
       return await codec.decompress(input, this.#clusterSize);
     } catch (cause) {
-      throw new LamellaError('CORRUPT', 'a compressed cluster does not decompress', {
-        location: this.#storage.location,
-        offset: range.offset,
-        hint: 'Its data are damaged; restore the image from a backup.',
-        cause,
-      });
+      throw this.#damaged(range, cause);
     }
+  }
+
+  async #decompressInto(
+    range: CompressedRange,
+    codec: CompressionCodec,
+    target: Uint8Array,
+  ): Promise<void> {
+    const input = await this.#read(range);
+    try {
+      await codec.decompressInto?.(input, target);
+    } catch (cause) {
+      throw this.#damaged(range, cause);
+    }
+  }
+
+  async #read(range: CompressedRange): Promise<Uint8Array> {
+    const input = new Uint8Array(range.length);
+    await this.#storage.read(input, range.offset);
+    return input;
+  }
+
+  #damaged(range: CompressedRange, cause: unknown): LamellaError {
+    return new LamellaError('CORRUPT', 'a compressed cluster does not decompress', {
+      location: this.#storage.location,
+      offset: range.offset,
+      hint: 'Its data are damaged; restore the image from a backup.',
+      cause,
+    });
   }
 }

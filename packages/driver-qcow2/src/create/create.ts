@@ -5,17 +5,20 @@ import {
   viewOf,
   writeUint64,
 } from '@lamella/core';
+import { makeDataFile } from '../data-file/create.js';
 import { writeNewLuks } from '../encryption/luks/create.js';
 import { noCrypto } from '../encryption/options.js';
 import { serialiseHeader } from '../header/serialise.js';
 import { refcountWidth } from '../refcount/refcount-width.js';
+import { writeIdentityTables } from './identity-tables.js';
 import { type Layout, planLayout } from './layout.js';
 
 /**
  * Writes a new, empty image and makes it durable. The header comes last, so that an unfinished image is
  * none.
  *
- * @throws LamellaError `INVALID_ARGUMENT`, `LIMIT_EXCEEDED`, `NO_SPACE`, `IO_ERROR`
+ * @throws LamellaError `INVALID_ARGUMENT`, `LIMIT_EXCEEDED`, `NO_SPACE`, `IO_ERROR`, and what making the
+ * data file throws
  */
 export async function createImage(
   storage: Storage,
@@ -25,9 +28,15 @@ export async function createImage(
   const layout = planLayout(options, crypto);
   const { header, clusters } = layout;
   const clusterSize = 2 ** header.clusterBits;
+  if (layout.dataFile !== undefined) {
+    await makeDataFile(layout.dataFile, header.size, options);
+  }
   await storage.writeZeroes(0, clusters * clusterSize);
   await storage.write(refcountTable(layout), header.refcountTableOffset);
   await writeBlocks(storage, layout);
+  if (layout.dataFile?.raw === true) {
+    await writeIdentityTables(storage, layout);
+  }
   await writeEncryption(storage, layout, crypto);
   await storage.flush();
   await storage.write(serialiseHeader(header, storage.location), 0);

@@ -1,9 +1,11 @@
 import { alignUp, type CreateOptions, type CryptoPlatform, LamellaError } from '@lamella/core';
+import type { NewDataFile } from '../data-file/options.js';
 import { luksLength } from '../encryption/luks/create.js';
 import type { NewEncryption } from '../encryption/options.js';
 import { serialisePointer } from '../encryption/pointer.js';
 import { EXTENSION, extensionsLength, type HeaderExtension } from '../header/extensions.js';
 import {
+  AUTOCLEAR,
   COMPATIBLE,
   type FeatureBits,
   INCOMPATIBLE,
@@ -23,7 +25,10 @@ import {
 } from '../header/header.js';
 import { type Qcow2CreateOptions, readCreateOptions } from './options.js';
 
-/** Where everything in a new image goes: header, refcount table, refcount blocks, L1 table, LUKS header. */
+/**
+ * Where everything in a new image goes: header, refcount table, refcount blocks, L1 table, LUKS header, L2
+ * tables.
+ */
 export interface Layout {
   readonly header: Header;
   /** All clusters of the new image. */
@@ -32,6 +37,9 @@ export interface Layout {
   readonly encryption: NewEncryption | undefined;
   /** Byte offset of the LUKS header, where there is one. */
   readonly luksOffset: number;
+  readonly dataFile: NewDataFile | undefined;
+  /** Byte offset of the L2 tables; there are as many as L1 entries where the data file is raw, else none. */
+  readonly l2Offset: number;
 }
 
 /**
@@ -48,22 +56,25 @@ export function planLayout(create: CreateOptions, crypto: CryptoPlatform | undef
   const luksBytes =
     options.encryption?.method === 'luks' ? luksLength(options.encryption.settings) : 0;
   const luksClusters = Math.ceil(luksBytes / clusterSize);
-  const others = 1 + l1Clusters + luksClusters;
+  const l2Clusters = options.dataFile?.raw === true ? l1Size : 0;
+  const others = 1 + l1Clusters + luksClusters + l2Clusters;
   const counted = countClusters(others, clusterSize, 2 ** options.refcountOrder);
   const l1Offset = (1 + counted.tableClusters + counted.blocks) * clusterSize;
   const luksOffset = l1Offset + l1Clusters * clusterSize;
-  const needed: HeaderExtension[] =
-    luksBytes === 0
-      ? []
-      : [
-          {
-            type: EXTENSION.encryption,
-            data: serialisePointer({ offset: luksOffset, length: luksBytes }),
-          },
-        ];
+  const needed: HeaderExtension[] = [];
+  if (options.dataFile !== undefined) {
+    const data = new TextEncoder().encode(options.dataFile.name);
+    needed.push({ type: EXTENSION.externalDataFile, data });
+  }
+  if (luksBytes > 0) {
+    const data = serialisePointer({ offset: luksOffset, length: luksBytes });
+    needed.push({ type: EXTENSION.encryption, data });
+  }
   return {
     encryption: options.encryption,
     luksOffset,
+    dataFile: options.dataFile,
+    l2Offset: luksOffset + luksClusters * clusterSize,
     header: {
       version: options.version,
       clusterBits: options.clusterBits,
@@ -77,13 +88,18 @@ export function planLayout(create: CreateOptions, crypto: CryptoPlatform | undef
       snapshotsOffset: 0,
       incompatible: incompatibleFeatures(options),
       compatible: withFeature(NO_FEATURES, COMPATIBLE.lazyRefcounts, options.lazyRefcounts),
-      autoclear: NO_FEATURES,
+      autoclear: withFeature(
+        NO_FEATURES,
+        AUTOCLEAR.rawExternalData,
+        options.dataFile?.raw === true,
+      ),
       refcountOrder: options.refcountOrder,
       headerLength: options.version === 2 ? V2_LENGTH : V3_WRITTEN_LENGTH,
       compressionType: options.compressionType,
       additional: new Uint8Array(0),
       extensions: newExtensions(create, options, needed),
       backing: create.backing,
+      dataFile: options.dataFile?.name,
     },
     clusters: others + counted.tableClusters + counted.blocks,
     refcountBlocks: counted.blocks,
@@ -143,14 +159,19 @@ function countClusters(
 
 function incompatibleFeatures(options: Qcow2CreateOptions): FeatureBits {
   const compression = COMPRESSION_TYPES.indexOf(options.compressionType) > 0;
+  const dataFile = options.dataFile !== undefined;
   return withFeature(
-    withFeature(NO_FEATURES, INCOMPATIBLE.compressionType, compression),
+    withFeature(
+      withFeature(NO_FEATURES, INCOMPATIBLE.externalDataFile, dataFile),
+      INCOMPATIBLE.compressionType,
+      compression,
+    ),
     INCOMPATIBLE.extendedL2,
     options.extendedL2,
   );
 }
 
-/** The feature name table is only for messages: it is left out where the backing name needs its room. */
+/** The feature name table is only for messages: it is left out where the names of files need its room. */
 function newExtensions(
   create: CreateOptions,
   options: Qcow2CreateOptions,
@@ -178,9 +199,9 @@ function assertRoom(needed: number, room: number): void {
   if (needed > room) {
     throw new LamellaError(
       'INVALID_ARGUMENT',
-      'the backing file name does not fit into the header',
+      'the names of other files do not fit into the header',
       {
-        hint: 'Use larger clusters or a shorter name.',
+        hint: 'Use larger clusters or shorter names.',
       },
     );
   }

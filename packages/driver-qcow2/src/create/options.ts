@@ -8,6 +8,7 @@ import {
   PLACE_OF_SIZE,
   parseOptions,
 } from '@lamella/core';
+import { DATA_FILE_OPTIONS, type NewDataFile, readDataFile } from '../data-file/options.js';
 import { ENCRYPTION_OPTIONS, type NewEncryption, readEncryption } from '../encryption/options.js';
 import { COMPRESSION_TYPES, type CompressionType, MAX_BACKING_NAME } from '../header/header.js';
 
@@ -37,6 +38,7 @@ export const CREATE_OPTIONS: OptionSchema = {
     choices: ['1.1', '0.10', 'v3', 'v2'],
   },
   ...PLACE_OF_BACKING,
+  ...DATA_FILE_OPTIONS,
   lazy_refcounts: {
     type: 'boolean',
     description: 'Postpone refcount updates',
@@ -59,6 +61,7 @@ export interface Qcow2CreateOptions {
   readonly lazyRefcounts: boolean;
   readonly extendedL2: boolean;
   readonly compressionType: CompressionType;
+  readonly dataFile: NewDataFile | undefined;
   readonly encryption: NewEncryption | undefined;
 }
 
@@ -75,13 +78,15 @@ export function readCreateOptions(
   const clusterSize = Number(values.cluster_size);
   const refcountBits = Number(values.refcount_bits);
   const compressionType = COMPRESSION_TYPES.find((name) => name === values.compression_type);
+  const version = values.compat === '0.10' || values.compat === 'v2' ? 2 : 3;
   const checked: Qcow2CreateOptions = {
-    version: values.compat === '0.10' || values.compat === 'v2' ? 2 : 3,
+    version,
     clusterBits: Math.log2(clusterSize),
     refcountOrder: Math.log2(refcountBits),
     lazyRefcounts: values.lazy_refcounts === true,
     extendedL2: values.extended_l2 === true,
     compressionType: compressionType ?? 'zlib',
+    dataFile: readDataFile(values, version, options),
     encryption: readEncryption(values, options, crypto),
   };
   if (!isPowerOfTwo(clusterSize) || clusterSize < 512 || clusterSize > 2 ** 21) {

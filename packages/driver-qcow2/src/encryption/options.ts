@@ -99,6 +99,9 @@ export function readEncryption(
     }
     return undefined;
   }
+  if (values['encrypt.format'] !== undefined && values.encryption === true) {
+    throw refuse('encryption=on is another name of encrypt.format', 'Leave encryption out.');
+  }
   if (passphrase === undefined) {
     throw new LamellaError('PASSPHRASE_REQUIRED', 'an encrypted image needs a passphrase', {
       hint: 'Give `passphrase`.',
@@ -113,9 +116,6 @@ export function readEncryption(
       throw refuse(`the method aes has no ${extra}`, "Say encrypt.format: 'luks'.");
     }
     return { method: 'aes' };
-  }
-  if (values.encryption === true) {
-    throw refuse('encryption=on means aes, encrypt.format says luks', 'Leave encryption out.');
   }
   return {
     method: 'luks',
@@ -158,9 +158,6 @@ function readSpec(values: Readonly<Record<string, OptionValue>>): CipherSpec {
   const ivGenerator =
     IV_GENERATORS.find((name) => name === values['encrypt.ivgen-alg']) ?? 'plain64';
   const ivHash = ESSIV_HASHES.find((name) => name === values['encrypt.ivgen-hash-alg']);
-  if (ivHash !== undefined && ivGenerator !== 'essiv') {
-    throw refuse(`${ivGenerator} uses no hash`, 'Leave encrypt.ivgen-hash-alg out, or use essiv.');
-  }
   return {
     cipher: CIPHERS.find((name) => name === values['encrypt.cipher-alg']) ?? 'aes-256',
     mode: MODES.find((name) => name === values['encrypt.cipher-mode']) ?? 'xts',

@@ -76,9 +76,11 @@ export interface Header {
   /** Bytes, 72 for version 2. */
   readonly headerLength: number;
   readonly compressionType: CompressionType;
-  /** Header bytes after byte 112, kept for rewriting. */
+  /** Header bytes behind the compression type: padding, or fields of later versions, kept for rewriting. */
   readonly additional: Uint8Array;
   readonly extensions: readonly HeaderExtension[];
   /** Backing file as the image names it. */
   readonly backing: Reference | undefined;
+  /** Path of the data file, in images that have one and name it; what `extensions` say. */
+  readonly dataFile: string | undefined;
 }

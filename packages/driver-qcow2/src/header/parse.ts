@@ -23,6 +23,8 @@ import {
 } from './header.js';
 import { HeaderReader } from './header-reader.js';
 
+/** Byte behind the last field that is known; padding and fields of later versions follow. */
+const KNOWN_END = FIELD.compressionType + 1;
 /** Smallest and largest cluster, as powers of two. */
 const MIN_CLUSTER_BITS = 9;
 const MAX_CLUSTER_BITS = 21;
@@ -116,9 +118,10 @@ export function parseHeader(head: Uint8Array, location: string): Header {
     refcountOrder: version === 2 ? 4 : parseRefcountOrder(reader),
     headerLength,
     compressionType: parseCompressionType(reader, incompatible, headerLength),
-    additional: head.slice(Math.min(V3_WRITTEN_LENGTH, headerLength), headerLength),
+    additional: head.slice(Math.min(KNOWN_END, headerLength), headerLength),
     extensions,
     backing: parseBacking(reader, extensions),
+    dataFile: parseDataFile(reader, incompatible, extensions),
   };
 }
 
@@ -269,6 +272,18 @@ function parseBacking(
   };
 }
 
+function parseDataFile(
+  reader: HeaderReader,
+  incompatible: FeatureBits,
+  extensions: readonly HeaderExtension[],
+): string | undefined {
+  const name = findExtension(extensions, EXTENSION.externalDataFile)?.data;
+  const given = name !== undefined && name.length > 0;
+  return given && hasFeature(incompatible, INCOMPATIBLE.externalDataFile)
+    ? decodeName(reader, name, reader.uint32(FIELD.headerLength))
+    : undefined;
+}
+
 /** A name that is not UTF-8 would lead to another file than the image means. */
 function decodeName(reader: HeaderReader, bytes: Uint8Array, offset: number): string {
   try {
@@ -276,11 +291,11 @@ function decodeName(reader: HeaderReader, bytes: Uint8Array, offset: number): st
   } catch (cause) {
     throw new LamellaError(
       'INVALID_HEADER',
-      'the name of the backing file or format is not UTF-8',
+      'the name of a file or format in the header is not UTF-8',
       {
         location: reader.location,
         offset,
-        hint: 'Rebase the image to a backing file whose name is UTF-8.',
+        hint: 'Rename the file to a name that is UTF-8, and change the image with qemu-img rebase or amend.',
         cause,
       },
     );

@@ -12,6 +12,7 @@ export class L2Entries {
   readonly #entrySize: number;
   readonly #extended: boolean;
   readonly #zeroFlag: boolean;
+  readonly #external: boolean;
   readonly #compressedReserved: number;
 
   constructor(geometry: Geometry, location: string) {
@@ -19,6 +20,7 @@ export class L2Entries {
     this.#clusterSize = geometry.clusterSize;
     this.#entrySize = geometry.l2EntrySize;
     this.#extended = geometry.extended;
+    this.#external = geometry.externalData;
     this.#compressedReserved = reservedCompressedBits(Math.log2(geometry.clusterSize));
     this.#zeroFlag = geometry.hasZeroFlag && !geometry.extended;
   }
@@ -49,9 +51,10 @@ export class L2Entries {
     const low = this.low(slice, index);
     if (this.#extended) {
       const zeroes = this.zeroes(slice, index);
-      return classifyExtended(high, low, zeroes, this.allocated(slice, index), this.#clusterSize);
+      const allocated = this.allocated(slice, index);
+      return classifyExtended(high, low, zeroes, allocated, this.#clusterSize, this.#external);
     }
-    const kind = classify(high, low, this.#clusterSize, this.#zeroFlag);
+    const kind = classify(high, low, this.#clusterSize, this.#zeroFlag, this.#external);
     return kind === KIND.compressed && (high & this.#compressedReserved) !== 0
       ? KIND.invalid
       : kind;
@@ -82,6 +85,11 @@ export class L2Entries {
   /** The error for an entry that points behind the end of the file. */
   outside(slice: CachedSlice, index: number): Error {
     return this.#error(slice, index, 'points behind the end of the file');
+  }
+
+  /** The error for an entry that does not point to where its cluster has to be in a data file. */
+  misplaced(slice: CachedSlice, index: number): Error {
+    return this.#error(slice, index, 'points to another place of the data file than its own');
   }
 
   #error(slice: CachedSlice, index: number, problem: string): Error {

@@ -32,6 +32,14 @@ export function hostOffset(high: number, low: number): number {
   return (high & OFFSET_HIGH) * TWO_32 + ((low & 0xffff_fe00) >>> 0);
 }
 
+/**
+ * Whether a valid standard descriptor has a host cluster. Host offset 0 is one in an external data file; the
+ * COPIED flag tells it from none.
+ */
+export function hasHost(high: number, low: number): boolean {
+  return (high & (COPIED | OFFSET_HIGH)) !== 0 || (low & 0xffff_fe00) !== 0;
+}
+
 /** Upper half of an entry for a host cluster that it alone refers to. */
 export function ownedHigh(host: number): number {
   return (Math.floor(host / TWO_32) | COPIED) >>> 0;
@@ -49,10 +57,17 @@ export function ownedLow(host: number): number {
  * @param low - lower half
  * @param clusterSize - bytes
  * @param zeroFlag - whether bit 0 may be set
+ * @param external - whether host clusters are in an external data file
  */
-export function classify(high: number, low: number, clusterSize: number, zeroFlag: boolean): Kind {
+export function classify(
+  high: number,
+  low: number,
+  clusterSize: number,
+  zeroFlag: boolean,
+  external: boolean,
+): Kind {
   if ((high & COMPRESSED) !== 0) {
-    return KIND.compressed;
+    return external ? KIND.invalid : KIND.compressed;
   }
   const zero = low & ZERO_FLAG;
   const belowCluster = low & (clusterSize - 1);
@@ -60,10 +75,12 @@ export function classify(high: number, low: number, clusterSize: number, zeroFla
     return KIND.invalid;
   }
   if ((high & OFFSET_HIGH) === 0 && low >>> 0 === zero) {
-    if ((high & COPIED) !== 0) {
+    if ((high & COPIED) === 0) {
+      return zero === 0 ? KIND.unallocated : KIND.zero;
+    }
+    if (!external) {
       return KIND.invalid;
     }
-    return zero === 0 ? KIND.unallocated : KIND.zero;
   }
   return zero === 0 ? KIND.data : KIND.preallocated;
 }

@@ -11,7 +11,7 @@ import { compressedRange } from '../compression/descriptor.js';
 import { type Geometry, SUBCLUSTERS } from '../geometry.js';
 import type { PointerTable } from '../tables/pointer-table.js';
 import type { L2Entries } from './l2-entries.js';
-import { hostOffset, KIND, type Kind } from './l2-entry.js';
+import { hasHost, hostOffset, KIND, type Kind } from './l2-entry.js';
 import { runLength } from './subclusters.js';
 
 /** What a {@link Mapper} reads from. */
@@ -67,8 +67,8 @@ export class Mapper {
     const entry = Math.floor(inSlice / clusterSize);
     const inCluster = inSlice - entry * clusterSize;
     return this.#geometry.extended
-      ? this.#extendedExtent(slice, entry, inCluster, length)
-      : this.#extent(slice, entry, inCluster, length);
+      ? this.#extendedExtent(slice, entry, offset, inCluster, length)
+      : this.#extent(slice, entry, offset, inCluster, length);
   }
 
   #mapSlowly(sliceOffset: number, offset: number, length: number): Awaitable<Extent> {
@@ -90,7 +90,13 @@ export class Mapper {
     return { kind: 'unallocated', length: Math.min(length, end - offset) };
   }
 
-  #extent(slice: CachedSlice, entry: number, inCluster: number, length: number): Extent {
+  #extent(
+    slice: CachedSlice,
+    entry: number,
+    offset: number,
+    inCluster: number,
+    length: number,
+  ): Extent {
     const high = this.#entries.high(slice, entry);
     const low = this.#entries.low(slice, entry);
     const kind = this.#entries.kind(slice, entry);
@@ -106,9 +112,7 @@ export class Mapper {
     switch (kind) {
       case KIND.data: {
         const host = hostOffset(high, low);
-        if (host >= this.#data.size) {
-          throw this.#entries.outside(slice, entry);
-        }
+        this.#assertHost(slice, entry, host, offset - inCluster);
         return { kind: 'data', length: reach, storage: this.#data, offset: host + inCluster };
       }
       case KIND.unallocated:
@@ -135,7 +139,7 @@ export class Mapper {
       if (contiguous) {
         const high = this.#entries.high(slice, index);
         const next = hostOffset(high, this.#entries.low(slice, index));
-        if (next !== host + clusterSize || next >= this.#data.size) {
+        if (next !== host + clusterSize || next >= this.#end) {
           break;
         }
         host = next;
@@ -153,7 +157,13 @@ export class Mapper {
     return this.#compressed.extent(range, inCluster, length);
   }
 
-  #extendedExtent(slice: CachedSlice, entry: number, inCluster: number, length: number): Extent {
+  #extendedExtent(
+    slice: CachedSlice,
+    entry: number,
+    offset: number,
+    inCluster: number,
+    length: number,
+  ): Extent {
     const kind = this.#entries.kind(slice, entry);
     const { clusterSize, subclusterSize, sliceEntries } = this.#geometry;
     if (kind === KIND.invalid) {
@@ -165,7 +175,10 @@ export class Mapper {
     }
     const first = Math.floor(inCluster / subclusterSize);
     const status = this.#status(slice, entry, first);
-    const host = hostOffset(this.#entries.high(slice, entry), this.#entries.low(slice, entry));
+    const host = this.#host(slice, entry);
+    if (status === 'data' && host !== undefined) {
+      this.#assertHost(slice, entry, host, offset - inCluster);
+    }
     let run = runLength(this.#mask(slice, entry, status), first);
     let reach = (first + run) * subclusterSize - inCluster;
     for (
@@ -173,26 +186,30 @@ export class Mapper {
       reach < length && (next - entry) * SUBCLUSTERS === first + run && next < sliceEntries;
       next += 1
     ) {
-      if (
-        !this.#continues(slice, next, status, host === 0 ? 0 : host + (next - entry) * clusterSize)
-      ) {
+      const expected = host === undefined ? undefined : host + (next - entry) * clusterSize;
+      if (!this.#continues(slice, next, status, expected)) {
         break;
       }
       const more = runLength(this.#mask(slice, next, status), 0);
       run += more;
       reach += more * subclusterSize;
     }
-    return this.#subclusterExtent(slice, entry, status, host, inCluster, Math.min(reach, length));
+    return this.#subclusterExtent(status, host, inCluster, Math.min(reach, length));
   }
 
-  #continues(slice: CachedSlice, entry: number, status: SubclusterStatus, host: number): boolean {
+  #continues(
+    slice: CachedSlice,
+    entry: number,
+    status: SubclusterStatus,
+    host: number | undefined,
+  ): boolean {
     const kind = this.#entries.kind(slice, entry);
     if (kind === KIND.invalid || kind === KIND.compressed) {
       return false;
     }
-    const own = hostOffset(this.#entries.high(slice, entry), this.#entries.low(slice, entry));
+    const own = this.#host(slice, entry);
     return (
-      status === 'unallocated' || (own === host && (status === 'zero' || own < this.#data.size))
+      status === 'unallocated' || (own === host && (status === 'zero' || (own ?? 0) < this.#end))
     );
   }
 
@@ -213,10 +230,8 @@ export class Mapper {
   }
 
   #subclusterExtent(
-    slice: CachedSlice,
-    entry: number,
     status: SubclusterStatus,
-    host: number,
+    host: number | undefined,
     inCluster: number,
     length: number,
   ): Extent {
@@ -224,14 +239,36 @@ export class Mapper {
       return { kind: 'unallocated', length };
     }
     if (status === 'zero') {
-      return host === 0
+      return host === undefined
         ? { kind: 'zero', length, allocated: false }
         : { kind: 'zero', length, allocated: true, offset: host + inCluster };
     }
-    if (host >= this.#data.size) {
+    return { kind: 'data', length, storage: this.#data, offset: (host ?? 0) + inCluster };
+  }
+
+  /** The host cluster of a valid entry, if it has one. */
+  #host(slice: CachedSlice, entry: number): number | undefined {
+    const high = this.#entries.high(slice, entry);
+    const low = this.#entries.low(slice, entry);
+    return hasHost(high, low) ? hostOffset(high, low) : undefined;
+  }
+
+  /** Where data must not be: an external data file may be shorter than the disk, and reads as zeroes then. */
+  get #end(): number {
+    return this.#geometry.externalData ? Number.POSITIVE_INFINITY : this.#data.size;
+  }
+
+  /**
+   * @param guest - guest offset of the cluster
+   * @throws LamellaError `CORRUPT` for a host cluster that can't be where it is said to be
+   */
+  #assertHost(slice: CachedSlice, entry: number, host: number, guest: number): void {
+    if (this.#geometry.externalData && host !== guest) {
+      throw this.#entries.misplaced(slice, entry);
+    }
+    if (host >= this.#end) {
       throw this.#entries.outside(slice, entry);
     }
-    return { kind: 'data', length, storage: this.#data, offset: host + inCluster };
   }
 }
 

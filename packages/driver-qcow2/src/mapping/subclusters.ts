@@ -37,6 +37,7 @@ export function highestSubcluster(mask: number): number {
  *
  * @param zeroes - bits of the subclusters that read as zeroes
  * @param allocated - bits of the allocated subclusters
+ * @param external - whether host clusters are in an external data file
  */
 export function classifyExtended(
   high: number,
@@ -44,8 +45,9 @@ export function classifyExtended(
   zeroes: number,
   allocated: number,
   clusterSize: number,
+  external: boolean,
 ): Kind {
-  const kind = classify(high, low, clusterSize, false);
+  const kind = classify(high, low, clusterSize, false, external);
   if (kind === KIND.compressed) {
     return (zeroes | allocated) === 0 ? kind : KIND.invalid;
   }

@@ -73,6 +73,30 @@ export class Allocator {
     this.#free.add(first, count);
   }
 
+  /**
+   * Sees to it that many contiguous clusters can be set aside at the end, with no refcount block among them.
+   * Nothing else is allocated meanwhile.
+   *
+   * @param count - clusters
+   * @throws LamellaError as {@link Allocator.allocate}
+   */
+  async makeRoom(count: number): Promise<void> {
+    this.#end ??= await this.#findEnd();
+    const perBlock = this.#geometry.refcountBlockEntries;
+    const table = this.#refcounts.table;
+    let index = table.length;
+    while (index > 0 && table.get(index - 1) === 0) {
+      index -= 1;
+    }
+    const first = Math.max(Math.ceil(this.#end / perBlock), index) * perBlock;
+    if (first > this.#end) {
+      this.#free.add(this.#end, first - this.#end);
+    }
+    while (this.#refcounts.sliceOffset(first) === 0) {
+      await this.#blocks.make(first, (taken) => this.#reserveForBlocks(first, taken), count);
+    }
+  }
+
   /** Nothing is given out that metadata takes, whatever the refcounts say. */
   #admit(run: AllocatedRun): Awaitable<AllocatedRun> {
     const admitted = this.#guard.admit(run.offset, run.count * this.#geometry.clusterSize);

@@ -51,15 +51,17 @@ export class BlockMaker {
    *
    * @param cluster - a cluster without refcount block
    * @param reserve - takes clusters from `cluster` on out of circulation
+   * @param beyond - further clusters that are to have refcount blocks, so that none has to be made among
+   * them; there are no blocks behind `cluster` yet
    * @throws LamellaError `LIMIT_EXCEEDED` when the refcount table would pass 8 MiB, `NO_SPACE`,
    * `IO_ERROR`
    */
-  async make(cluster: number, reserve: (count: number) => void): Promise<void> {
+  async make(cluster: number, reserve: (count: number) => void, beyond = 0): Promise<void> {
     if (this.#busy !== undefined) {
       await this.#busy.catch(() => undefined);
       return;
     }
-    this.#busy = this.#make(cluster, reserve);
+    this.#busy = this.#make(cluster, reserve, beyond);
     try {
       await this.#busy;
     } finally {
@@ -67,9 +69,8 @@ export class BlockMaker {
     }
   }
 
-  async #make(cluster: number, reserve: (count: number) => void): Promise<void> {
-    const fits = this.#refcounts.blockIndex(cluster) < this.#refcounts.table.length;
-    const growth = fits ? { tableClusters: 0, blocks: 1 } : this.#planGrowth(cluster);
+  async #make(cluster: number, reserve: (count: number) => void, beyond: number): Promise<void> {
+    const growth = this.#planGrowth(cluster, beyond);
     const count = growth.tableClusters + growth.blocks;
     reserve(count);
     try {
@@ -86,18 +87,19 @@ export class BlockMaker {
     }
   }
 
-  /** How large the new table must be to cover the clusters it and its blocks take. */
-  #planGrowth(cluster: number): Growth {
+  /** The blocks, and the table if the old one is too small, that cover all clusters they take and more. */
+  #planGrowth(cluster: number, beyond: number): Growth {
     const perTableCluster = this.#geometry.clusterSize / 8;
     const firstIndex = this.#refcounts.blockIndex(cluster);
-    let growth: Growth = { tableClusters: 1, blocks: 1 };
+    let growth: Growth = { tableClusters: 0, blocks: 1 };
     for (;;) {
       const lastIndex = this.#refcounts.blockIndex(
-        cluster + growth.tableClusters + growth.blocks - 1,
+        cluster + growth.tableClusters + growth.blocks + beyond - 1,
       );
+      const fits = lastIndex < this.#refcounts.table.length;
       const entries = Math.ceil((lastIndex + 1) * 1.5);
       const next = {
-        tableClusters: Math.ceil(entries / perTableCluster),
+        tableClusters: fits ? 0 : Math.ceil(entries / perTableCluster),
         blocks: lastIndex - firstIndex + 1,
       };
       if (next.tableClusters <= growth.tableClusters && next.blocks <= growth.blocks) {

@@ -106,7 +106,7 @@ export class NewClusters extends EntryAllocation {
       ? ALL_SUBCLUSTERS
       : subclusterMask(
           Math.max(0, from) / subclusterSize,
-          Math.min(clusterSize, to) / subclusterSize - 1,
+          Math.ceil(Math.min(clusterSize, to) / subclusterSize) - 1,
         );
   }
 }

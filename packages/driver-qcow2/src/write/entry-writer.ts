@@ -5,7 +5,7 @@ import type { GuestPosition } from '../mapping/guest-position.js';
 import type { L2Entries } from '../mapping/l2-entries.js';
 import { hostOffset, KIND } from '../mapping/l2-entry.js';
 import type { L2Tables } from '../mapping/l2-tables.js';
-import type { Drops } from '../refcount/drops.js';
+import type { ClusterSpace } from './cluster-space.js';
 
 /** Where a run of L2 entries is, all within one slice. */
 export interface EntryRun {
@@ -28,20 +28,20 @@ export class EntryWriter {
   readonly tables: L2Tables;
   readonly entries: L2Entries;
   readonly geometry: Geometry;
-  readonly #drops: Drops;
+  readonly space: ClusterSpace;
   readonly #clusterBits: number;
 
-  constructor(tables: L2Tables, entries: L2Entries, geometry: Geometry, drops: Drops) {
+  constructor(tables: L2Tables, entries: L2Entries, geometry: Geometry, space: ClusterSpace) {
     this.tables = tables;
     this.entries = entries;
     this.geometry = geometry;
-    this.#drops = drops;
+    this.space = space;
     this.#clusterBits = Math.log2(geometry.clusterSize);
   }
 
   /** Space that was set aside is not wanted; nothing ever pointed to it. */
   giveUp(offset: number, length: number): void {
-    this.#drops.add(offset, length, false);
+    this.space.drop(offset, length, false);
   }
 
   /**
@@ -56,11 +56,11 @@ export class EntryWriter {
     switch (this.entries.kind(slice, index)) {
       case KIND.data:
       case KIND.preallocated:
-        this.#drops.add(hostOffset(high, low), this.geometry.clusterSize, giveBack);
+        this.space.drop(hostOffset(high, low), this.geometry.clusterSize, giveBack);
         return;
       case KIND.compressed: {
         const range = compressedRange(high, low, this.#clusterBits);
-        this.#drops.add(range.offset, range.length, giveBack);
+        this.space.drop(range.offset, range.length, giveBack);
         return;
       }
       case KIND.invalid:

@@ -9,6 +9,8 @@ import type { PointerTable, PointerTableSnapshot } from '../tables/pointer-table
 /** What a {@link Flusher} writes. */
 export interface FlusherParts {
   readonly storage: Storage;
+  /** Where guest clusters are: the same storage, or an external data file. */
+  readonly data: Storage;
   /** Bytes. */
   readonly clusterSize: number;
   readonly l1: PointerTable;
@@ -112,7 +114,10 @@ export class Flusher {
 
   /** Phase 2: what no mapping on disk refers to yet. */
   async #writeRaised(changes: Changes): Promise<void> {
-    const { storage } = this.#parts;
+    const { storage, data } = this.#parts;
+    if (data !== storage) {
+      await data.flush();
+    }
     await changes.refcountBlocks.write();
     if (!changes.refcountTableChanges.empty) {
       await storage.flush();

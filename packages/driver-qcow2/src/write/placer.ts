@@ -2,14 +2,13 @@ import type { Awaitable, CachedSlice, Placement, Storage } from '@lamella/core';
 import { isPromise } from '@lamella/core';
 import { type GuestPosition, locate } from '../mapping/guest-position.js';
 import { COPIED, hostOffset, KIND } from '../mapping/l2-entry.js';
-import type { AllocatedRun, Allocator } from '../refcount/allocator.js';
+import type { AllocatedRun } from '../refcount/allocator.js';
 import { FilledClusters, NewClusters } from './allocations.js';
 import { type EntryWriter, entryRun } from './entry-writer.js';
 
 /** What a placer works on. */
 export interface PlacerParts {
   readonly writer: EntryWriter;
-  readonly allocator: Allocator;
   /** Where guest clusters are. */
   readonly data: Storage;
 }
@@ -27,14 +26,12 @@ export interface Placer {
 /** Decides where writes go in images with standard L2 entries. */
 export class ClusterPlacer implements Placer {
   readonly #writer: EntryWriter;
-  readonly #allocator: Allocator;
   readonly #data: Storage;
   readonly #clusterSize: number;
   readonly #sliceEntries: number;
 
   constructor(parts: PlacerParts) {
     this.#writer = parts.writer;
-    this.#allocator = parts.allocator;
     this.#data = parts.data;
     this.#clusterSize = parts.writer.geometry.clusterSize;
     this.#sliceEntries = parts.writer.geometry.sliceEntries;
@@ -45,12 +42,12 @@ export class ClusterPlacer implements Placer {
     const reach = Math.ceil((at.inCluster + length) / this.#clusterSize);
     const most = Math.min(reach, this.#sliceEntries - at.entry);
     if (this.#writer.tables.offset(at.l1Index) === 0) {
-      return this.#allocate(at, length, most);
+      return this.#allocate(at, offset, length, most);
     }
     const slice = this.#writer.tables.cached(at.l1Index, at.sliceIndex);
     return slice === undefined
       ? this.#placeSlowly(at, offset, length)
-      : this.#placeIn(slice, at, length, most);
+      : this.#placeIn(slice, at, offset, length, most);
   }
 
   #placeSlowly(at: GuestPosition, offset: number, length: number): Awaitable<Placement> {
@@ -63,6 +60,7 @@ export class ClusterPlacer implements Placer {
   #placeIn(
     slice: CachedSlice,
     at: GuestPosition,
+    guest: number,
     length: number,
     most: number,
   ): Awaitable<Placement> {
@@ -72,9 +70,12 @@ export class ClusterPlacer implements Placer {
       while (count < most && this.#treatment(slice, at, at.entry + count) === treatment) {
         count += 1;
       }
-      return this.#allocate(at, length, count);
+      return this.#allocate(at, guest, length, count);
     }
     const host = this.#host(slice, at.entry);
+    if (this.#writer.geometry.externalData && host !== guest - at.inCluster) {
+      throw this.#writer.entries.misplaced(slice, at.entry);
+    }
     let count = 1;
     while (
       count < most &&
@@ -102,14 +103,15 @@ export class ClusterPlacer implements Placer {
     at: GuestPosition,
     index: number,
   ): 'allocate' | 'in-place' | 'fill' {
-    const { entries, tables } = this.#writer;
+    const { entries, tables, geometry } = this.#writer;
     const kind = entries.kind(slice, index);
     if (kind === KIND.invalid) {
       throw entries.invalid(slice, index);
     }
     const owned = tables.isOwned(at.l1Index) && (entries.high(slice, index) & COPIED) !== 0;
     if (owned && (kind === KIND.data || kind === KIND.preallocated)) {
-      if (this.#host(slice, index) >= this.#data.size && kind === KIND.data) {
+      const end = geometry.externalData ? Number.POSITIVE_INFINITY : this.#data.size;
+      if (this.#host(slice, index) >= end && kind === KIND.data) {
         throw entries.outside(slice, index);
       }
       return kind === KIND.data ? 'in-place' : 'fill';
@@ -117,8 +119,8 @@ export class ClusterPlacer implements Placer {
     return 'allocate';
   }
 
-  #allocate(at: GuestPosition, length: number, count: number): Awaitable<Placement> {
-    const run = this.#allocator.allocate(count);
+  #allocate(at: GuestPosition, guest: number, length: number, count: number): Awaitable<Placement> {
+    const run = this.#writer.space.allocate(guest - at.inCluster, count);
     return isPromise(run)
       ? run.then((allocated) => this.#newClusters(at, length, allocated))
       : this.#newClusters(at, length, run);
@@ -131,12 +133,14 @@ export class ClusterPlacer implements Placer {
   }
 
   #range(at: GuestPosition, length: number, count: number, run: AllocatedRun) {
+    const end = Math.min(run.offset + count * this.#clusterSize, this.#writer.space.end);
+    const offset = run.offset + at.inCluster;
     return {
       storage: this.#data,
-      offset: run.offset + at.inCluster,
+      offset,
       length,
       copyBefore: at.inCluster,
-      copyAfter: count * this.#clusterSize - at.inCluster - length,
+      copyAfter: Math.max(0, end - offset - length),
       fresh: run.fresh,
     };
   }

@@ -10,7 +10,7 @@ import {
   runLength,
   subclusterMask,
 } from '../mapping/subclusters.js';
-import type { AllocatedRun, Allocator } from '../refcount/allocator.js';
+import type { AllocatedRun } from '../refcount/allocator.js';
 import { FilledSubclusters, NewClusters } from './allocations.js';
 import { type EntryWriter, entryRun } from './entry-writer.js';
 import type { Placer, PlacerParts } from './placer.js';
@@ -18,13 +18,11 @@ import type { Placer, PlacerParts } from './placer.js';
 /** Decides where writes go in images with extended L2 entries. */
 export class SubclusterPlacer implements Placer {
   readonly #writer: EntryWriter;
-  readonly #allocator: Allocator;
   readonly #data: Storage;
   readonly #geometry: Geometry;
 
   constructor(parts: PlacerParts) {
     this.#writer = parts.writer;
-    this.#allocator = parts.allocator;
     this.#data = parts.data;
     this.#geometry = parts.writer.geometry;
   }
@@ -32,15 +30,15 @@ export class SubclusterPlacer implements Placer {
   place(offset: number, length: number): Awaitable<Placement> {
     const at = locate(this.#geometry, offset);
     if (this.#writer.tables.offset(at.l1Index) === 0) {
-      return this.#allocate(undefined, at, length);
+      return this.#allocate(undefined, at, offset, length);
     }
     const slice = this.#writer.tables.cached(at.l1Index, at.sliceIndex);
     if (slice === undefined) {
       return this.#placeSlowly(at, offset, length);
     }
     return this.#isOwned(slice, at, at.entry)
-      ? this.#placeInOwned(slice, at, length)
-      : this.#allocate(slice, at, length);
+      ? this.#placeInOwned(slice, at, offset, length)
+      : this.#allocate(slice, at, offset, length);
   }
 
   #placeSlowly(at: GuestPosition, offset: number, length: number): Awaitable<Placement> {
@@ -69,12 +67,15 @@ export class SubclusterPlacer implements Placer {
     return hostOffset(entries.high(slice, index), entries.low(slice, index));
   }
 
-  #placeInOwned(slice: CachedSlice, at: GuestPosition, length: number): Placement {
-    const { subclusterSize } = this.#geometry;
+  #placeInOwned(slice: CachedSlice, at: GuestPosition, guest: number, length: number): Placement {
+    const { subclusterSize, externalData } = this.#geometry;
     const first = Math.floor(at.inCluster / subclusterSize);
     const allocated = this.#writer.entries.allocated(slice, at.entry);
     const host = this.#host(slice, at.entry);
     const offset = host + at.inCluster;
+    if (externalData && offset !== guest) {
+      throw this.#writer.entries.misplaced(slice, at.entry);
+    }
     if (((allocated >>> first) & 1) === 1) {
       const bytes = Math.min(length, this.#allocatedReach(slice, at, length));
       return { kind: 'in-place', length: bytes, storage: this.#data, offset };
@@ -82,12 +83,13 @@ export class SubclusterPlacer implements Placer {
     const run = runLength(~allocated >>> 0, first);
     const bytes = Math.min(length, (first + run) * subclusterSize - at.inCluster);
     const end = alignUp(at.inCluster + bytes, subclusterSize);
+    const filled = Math.min(end, this.#writer.space.end - host);
     const range = {
       storage: this.#data,
       offset,
       length: bytes,
       copyBefore: at.inCluster - first * subclusterSize,
-      copyAfter: end - at.inCluster - bytes,
+      copyAfter: Math.max(0, filled - at.inCluster - bytes),
       fresh: false,
     };
     const mask = subclusterMask(first, end / subclusterSize - 1);
@@ -100,7 +102,7 @@ export class SubclusterPlacer implements Placer {
     const { entries } = this.#writer;
     const first = Math.floor(at.inCluster / subclusterSize);
     const host = this.#host(slice, at.entry);
-    if (host >= this.#data.size) {
+    if (host >= this.#data.size && !this.#geometry.externalData) {
       throw entries.outside(slice, at.entry);
     }
     let end = (first + runLength(entries.allocated(slice, at.entry), first)) * subclusterSize;
@@ -124,6 +126,7 @@ export class SubclusterPlacer implements Placer {
   #allocate(
     slice: CachedSlice | undefined,
     at: GuestPosition,
+    guest: number,
     length: number,
   ): Awaitable<Placement> {
     const { clusterSize, sliceEntries } = this.#geometry;
@@ -136,7 +139,7 @@ export class SubclusterPlacer implements Placer {
     const inUse = Array.from({ length: count }, (_, i) =>
       slice === undefined ? 0 : this.#subclustersInUse(slice, at.entry + i),
     );
-    const run = this.#allocator.allocate(count);
+    const run = this.#writer.space.allocate(guest - at.inCluster, count);
     return isPromise(run)
       ? run.then((allocated) => this.#newClusters(at, length, allocated, inUse))
       : this.#newClusters(at, length, run, inUse);
@@ -163,13 +166,16 @@ export class SubclusterPlacer implements Placer {
     const firstUsed = lowestSubcluster(inUse[0] ?? 0) * subclusterSize;
     const lastUsed = (highestSubcluster(inUse[run.count - 1] ?? 0) + 1) * subclusterSize;
     const copyFrom = Math.min(alignDown(at.inCluster, subclusterSize), firstUsed);
-    const copyTo = Math.max(alignUp(end, subclusterSize), lastCluster + lastUsed);
+    const copyTo = Math.min(
+      Math.max(alignUp(end, subclusterSize), lastCluster + lastUsed),
+      this.#writer.space.end - run.offset,
+    );
     const range = {
       storage: this.#data,
       offset: run.offset + at.inCluster,
       length: bytes,
       copyBefore: at.inCluster - copyFrom,
-      copyAfter: copyTo - end,
+      copyAfter: Math.max(0, copyTo - end),
       fresh: run.fresh,
     };
     return new NewClusters(this.#writer, entryRun(at, run.count), range, run.offset);

@@ -11,6 +11,7 @@ const WRITES = [
 ];
 
 interface Recipe {
+  /** Options of qemu-img; `@` stands for the directory. */
   readonly options: string;
   readonly size?: string;
   readonly make?: (path: string) => void;
@@ -64,6 +65,16 @@ const RECIPES = {
       qemuIo(path, 'write -P 8 32k 8k');
     },
   },
+  dataFile: { options: 'cluster_size=4k,data_file=@data', make: written(...WRITES) },
+  extendedDataFile: {
+    options: 'cluster_size=16k,extended_l2=on,data_file=@extended-data',
+    make: written('write -P 1 0 64k', 'write -P 2 100k 2k', 'write -z 128k 16k'),
+  },
+  rawDataFile: {
+    options: 'cluster_size=4k,data_file=@raw-data,data_file_raw=on',
+    size: '1M',
+    make: written('write -P 1 0 64k', 'write -z 128k 16k'),
+  },
   bits1: { options: 'cluster_size=4k,refcount_bits=1', make: written(...WRITES) },
   bits8: { options: 'cluster_size=4k,refcount_bits=8', make: written(...WRITES) },
   lazy: { options: 'cluster_size=4k,lazy_refcounts=on', make: written(...WRITES) },
@@ -88,7 +99,8 @@ export class BaseImages {
     }
     const recipe: Recipe = RECIPES[name];
     const path = join(this.#directory, `${name}.qcow2`);
-    qemuImg('create', '-q', '-f', 'qcow2', '-o', recipe.options, path, recipe.size ?? '8M');
+    const options = recipe.options.replace('@', `${this.#directory}/`);
+    qemuImg('create', '-q', '-f', 'qcow2', '-o', options, path, recipe.size ?? '8M');
     recipe.make?.(path);
     const bytes = readFileSync(path);
     this.#made.set(name, bytes);

@@ -1,5 +1,6 @@
 import type { RepairMode } from '@lamella/core';
 import type { BaseName } from './base-images.js';
+import { DATA_FILE_DAMAGE } from './damage/data-file.js';
 import { HEADER_DAMAGE } from './damage/header.js';
 import { MAPPING_DAMAGE } from './damage/mapping.js';
 import { REFCOUNT_DAMAGE } from './damage/refcounts.js';
@@ -22,4 +23,5 @@ export const CORPUS: readonly Damage[] = [
   ...MAPPING_DAMAGE,
   ...REFCOUNT_DAMAGE,
   ...SNAPSHOT_AND_BITMAP_DAMAGE,
+  ...DATA_FILE_DAMAGE,
 ];

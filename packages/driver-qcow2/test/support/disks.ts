@@ -1,5 +1,5 @@
 import { promisify } from 'node:util';
-import { inflateRaw } from 'node:zlib';
+import { deflateRawSync, inflateRaw } from 'node:zlib';
 import {
   type CompressionCodec,
   type CreateOptions,
@@ -23,6 +23,11 @@ export class CountingCodec implements CompressionCodec {
     this.calls += 1;
     const output = await inflate(input, { finishFlush: 2, maxOutputLength: outputLength });
     return new Uint8Array(output);
+  }
+
+  compress(input: Uint8Array, maxLength: number): Uint8Array | undefined {
+    const output = deflateRawSync(input, { windowBits: 12 });
+    return output.length <= maxLength ? new Uint8Array(output) : undefined;
   }
 }
 

@@ -22,6 +22,7 @@ class Verifier {
   readonly #bits: number;
   readonly #clusterSize: number;
   readonly #extended: boolean;
+  readonly #external: boolean;
   readonly #refcountBits: number;
   readonly #references = new Map<number, number>();
   readonly #corruptions: string[] = [];
@@ -32,6 +33,7 @@ class Verifier {
     this.#clusterSize = 2 ** this.#bits;
     const version = this.#view.getUint32(4);
     this.#extended = version === 3 && (this.#view.getUint32(76) & 16) !== 0;
+    this.#external = version === 3 && (this.#view.getUint32(76) & 4) !== 0;
     this.#refcountBits = version === 3 ? 2 ** this.#view.getUint32(96) : 16;
   }
 
@@ -48,6 +50,7 @@ class Verifier {
     }
     this.#l1(this.#field(40), this.#view.getUint32(36), true);
     this.#snapshots();
+    this.#bitmaps();
     return { corruptions: this.#corruptions, leaks: this.#compare() };
   }
 
@@ -90,16 +93,19 @@ class Verifier {
       if (entry.offset !== 0) {
         this.#refer(entry.offset, this.#clusterSize, 'L2 table');
         this.#assertCopied(entry, active, 'L1');
-        this.#l2(entry.offset, active);
+        const entries = this.#clusterSize / (this.#extended ? 16 : 8);
+        this.#l2(entry.offset, active, index * entries * this.#clusterSize);
       }
     }
   }
 
-  #l2(table: number, active: boolean): void {
+  #l2(table: number, active: boolean, guest: number): void {
     const size = this.#extended ? 16 : 8;
     for (let at = table; at < table + this.#clusterSize; at += size) {
       const entry = this.#entry(at);
-      if (entry.compressed) {
+      if (this.#external) {
+        this.#externalEntry(entry, guest + ((at - table) / size) * this.#clusterSize);
+      } else if (entry.compressed) {
         const offsetBits = 70 - this.#bits - 32;
         const host = (entry.high & (2 ** offsetBits - 1)) * 2 ** 32 + entry.low;
         const sectors = (entry.high & 0x3fffffff) >>> offsetBits;
@@ -111,6 +117,15 @@ class Verifier {
           this.#corruptions.push(`data at ${entry.offset} is behind the end`);
         }
       }
+    }
+  }
+
+  /** Clusters of a data file are where the guest sees them, and nobody counts them. */
+  #externalEntry(entry: { offset: number; copied: boolean; compressed: boolean }, guest: number) {
+    if (entry.compressed) {
+      this.#corruptions.push(`compressed cluster ${guest} in an image with a data file`);
+    } else if (entry.offset !== (entry.copied ? guest : 0)) {
+      this.#corruptions.push(`cluster ${guest} points to ${entry.offset} of the data file`);
     }
   }
 
@@ -132,6 +147,33 @@ class Verifier {
     }
     if (count > 0) {
       this.#refer(start, at - start, 'snapshot table');
+    }
+  }
+
+  #bitmaps(): void {
+    if (this.#view.getUint32(4) < 3 || (this.#view.getUint32(92) & 1) === 0) {
+      return;
+    }
+    let at = this.#view.getUint32(100);
+    while (this.#view.getUint32(at) !== 0 && this.#view.getUint32(at) !== 0x23852875) {
+      at += 8 + Math.ceil(this.#view.getUint32(at + 4) / 8) * 8;
+    }
+    if (this.#view.getUint32(at) === 0) {
+      return;
+    }
+    const directory = this.#field(at + 24);
+    const end = directory + this.#field(at + 16);
+    this.#refer(directory, end - directory, 'bitmap directory');
+    for (let entry = directory; entry < end; ) {
+      const [table, length] = [this.#field(entry), this.#view.getUint32(entry + 8)];
+      this.#refer(table, length * 8, 'bitmap table');
+      for (let index = 0; index < length; index += 1) {
+        const { offset } = this.#entry(table + index * 8);
+        if (offset !== 0) {
+          this.#refer(offset, this.#clusterSize, 'bitmap data');
+        }
+      }
+      entry += Math.ceil((24 + this.#view.getUint16(entry + 18)) / 8) * 8;
     }
   }
 

@@ -1,8 +1,10 @@
 import { promisify } from 'node:util';
 import { constants, deflateRaw, inflateRaw } from 'node:zlib';
 import type { CompressionCodec } from '@lamella/core';
-import { injectable } from 'tsyringe';
+import { inject, injectable } from 'tsyringe';
+import { NATIVE_CALLS, type NativeCalls } from '../native/native-calls.js';
 import { corruptStream } from './corrupt-stream.js';
+import { isNoise } from './random-data.js';
 
 const inflate = promisify<Uint8Array, Parameters<typeof inflateRaw>[1], Buffer>(inflateRaw);
 const deflate = promisify<Uint8Array, Parameters<typeof deflateRaw>[1], Buffer>(deflateRaw);
@@ -14,10 +16,18 @@ const WINDOW_BITS = 12;
 /** Most memory for zlib's state: some per cent faster and smaller than its default. */
 const MEMORY_LEVEL = 9;
 
-/** Raw deflate (RFC 1951) by Node.js's zlib, on the thread pool. */
+/** Raw deflate (RFC 1951) by Node.js's zlib and, where the system has it, libdeflate, on the thread pool. */
 @injectable()
 export class DeflateCodec implements CompressionCodec {
   readonly name = 'deflate';
+  readonly #inflate: NativeCalls['inflate'];
+
+  /**
+   * @param native - decompresses faster where it can
+   */
+  constructor(@inject(NATIVE_CALLS, { isOptional: true }) native?: NativeCalls) {
+    this.#inflate = native?.inflate;
+  }
 
   /**
    * Decompresses one cluster. Bytes after the end of the stream are ignored. A stream that was cut
@@ -28,11 +38,25 @@ export class DeflateCodec implements CompressionCodec {
    * @throws LamellaError `CORRUPT` when the stream is damaged or gives another number of bytes
    */
   async decompress(input: Uint8Array, outputLength: number): Promise<Uint8Array> {
-    const output = await this.#inflate(input, outputLength);
-    if (output.length !== outputLength) {
-      throw corruptStream(this.name, `gives ${output.length} bytes instead of ${outputLength}`);
+    if (this.#inflate !== undefined) {
+      const output = new Uint8Array(outputLength);
+      await this.decompressInto(input, output);
+      return output;
     }
-    return output;
+    return this.#decompress(input, outputLength);
+  }
+
+  /**
+   * Decompresses one cluster into memory of the caller, which is overwritten whatever comes of it.
+   *
+   * @throws LamellaError as {@link DeflateCodec.decompress}
+   */
+  async decompressInto(input: Uint8Array, output: Uint8Array): Promise<void> {
+    // A stream that is not as it should be is zlib's to judge.
+    const done = (await this.#inflate?.(input, output)) ?? false;
+    if (!done) {
+      output.set(await this.#decompress(input, output.length));
+    }
   }
 
   /**
@@ -40,9 +64,12 @@ export class DeflateCodec implements CompressionCodec {
    * has.
    *
    * @param maxLength - most bytes of the result
-   * @returns undefined when the result would be longer
+   * @returns undefined when the result would be longer, or, if that is no more than the input, very likely
    */
   async compress(input: Uint8Array, maxLength: number): Promise<Uint8Array | undefined> {
+    if (maxLength <= input.length && isNoise(input)) {
+      return undefined;
+    }
     try {
       return await deflate(input, {
         windowBits: WINDOW_BITS,
@@ -58,9 +85,10 @@ export class DeflateCodec implements CompressionCodec {
     }
   }
 
-  async #inflate(input: Uint8Array, outputLength: number): Promise<Uint8Array> {
+  async #decompress(input: Uint8Array, outputLength: number): Promise<Uint8Array> {
+    let output: Uint8Array;
     try {
-      return await inflate(input, {
+      output = await inflate(input, {
         maxOutputLength: Math.max(1, outputLength),
         // One byte to spare: zlib then sees the stream's end without a second chunk and a copy.
         chunkSize: Math.max(MIN_CHUNK, outputLength + 1),
@@ -70,6 +98,10 @@ export class DeflateCodec implements CompressionCodec {
       const what = isTooLarge(cause) ? `gives more than ${outputLength} bytes` : 'is damaged';
       throw corruptStream(this.name, what, cause);
     }
+    if (output.length !== outputLength) {
+      throw corruptStream(this.name, `gives ${output.length} bytes instead of ${outputLength}`);
+    }
+    return output;
   }
 }
 

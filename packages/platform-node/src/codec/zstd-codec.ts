@@ -8,8 +8,8 @@ import { ZSTD_LIBRARY, type ZstdLibrary } from './zstd-library.js';
 const PLAUSIBLE_EXCESS = 4;
 
 /**
- * Zstandard (RFC 8878), on the thread pool: by Node.js itself where it has it (22.15, 23.8 and later), else
- * by the optional dependency `@toondepauw/node-zstd`.
+ * Zstandard (RFC 8878), on the thread pool: by the system's library where koffi can call it, by Node.js
+ * itself where it has it (22.15, 23.8 and later), else by the optional dependency `@toondepauw/node-zstd`.
  */
 @injectable()
 export class ZstdCodec implements CompressionCodec {
@@ -35,6 +35,11 @@ export class ZstdCodec implements CompressionCodec {
   async decompress(input: Uint8Array, outputLength: number): Promise<Uint8Array> {
     const library = this.#present;
     const frame = soundFrame(input, outputLength);
+    if (library.decompressInto !== undefined) {
+      const output = new Uint8Array(outputLength);
+      await this.#decompressInto(library.decompressInto, frame, output);
+      return output;
+    }
     const output =
       frame.mostBytes > PLAUSIBLE_EXCESS * outputLength
         ? await this.#alone(() => this.#decompress(library, frame, outputLength))
@@ -46,6 +51,20 @@ export class ZstdCodec implements CompressionCodec {
   }
 
   /**
+   * Decompresses one cluster into memory of the caller, which is overwritten whatever comes of it.
+   *
+   * @throws LamellaError as {@link ZstdCodec.decompress}
+   */
+  async decompressInto(input: Uint8Array, output: Uint8Array): Promise<void> {
+    const { decompressInto } = this.#present;
+    if (decompressInto === undefined) {
+      output.set(await this.decompress(input, output.length));
+    } else {
+      await this.#decompressInto(decompressInto, soundFrame(input, output.length), output);
+    }
+  }
+
+  /**
    * Compresses one cluster at zstd's default level, into a frame that says how many bytes it gives and needs
    * no larger window.
    *
@@ -54,7 +73,10 @@ export class ZstdCodec implements CompressionCodec {
    * @throws LamellaError `UNSUPPORTED` without a library
    */
   async compress(input: Uint8Array, maxLength: number): Promise<Uint8Array | undefined> {
-    const compressed = await this.#present.compress(input);
+    const compressed = await this.#present.compress(input, maxLength);
+    if (compressed === undefined) {
+      return undefined;
+    }
     const { bytes: frame } = soundFrame(compressed, input.length);
     return frame.length <= maxLength ? frame : undefined;
   }
@@ -76,6 +98,18 @@ export class ZstdCodec implements CompressionCodec {
       () => undefined,
     );
     return result;
+  }
+
+  async #decompressInto(
+    run: NonNullable<ZstdLibrary['decompressInto']>,
+    frame: SoundFrame,
+    output: Uint8Array,
+  ): Promise<void> {
+    try {
+      await run(frame.bytes, output);
+    } catch (cause) {
+      throw corruptStream(this.name, 'is damaged', cause);
+    }
   }
 
   async #decompress(

@@ -1,19 +1,28 @@
 import { createRequire } from 'node:module';
 import * as zlib from 'node:zlib';
 import type { InjectionToken } from 'tsyringe';
+import { type NativeCalls, nativeCalls } from '../native/native-calls.js';
 
 /** An implementation of Zstandard that works off the main thread, on the thread pool. */
 export interface ZstdLibrary {
   /**
    * Compresses into one frame.
+   *
+   * @param maxLength - bytes from which on the result is of no use
+   * @returns undefined, or any frame, when it would be longer
    */
-  compress(input: Uint8Array): Promise<Uint8Array>;
+  compress(input: Uint8Array, maxLength: number): Promise<Uint8Array | undefined>;
   /**
    * Decompresses one frame whose header claims nothing absurd.
    *
    * @param maxLength - bytes that are expected; giving more may be an error
    */
   decompress(frame: Uint8Array, maxLength: number): Promise<Uint8Array>;
+  /**
+   * Decompresses one frame into memory of the caller, and takes none itself, whatever the frame says. An
+   * error when the frame gives another number of bytes.
+   */
+  decompressInto?(frame: Uint8Array, output: Uint8Array): Promise<void>;
 }
 
 /** Token of the {@link ZstdLibrary} to use. */
@@ -23,6 +32,32 @@ export const ZSTD_LIBRARY: InjectionToken<ZstdLibrary | undefined> =
 /** zstd's own default. */
 const LEVEL = 3;
 const PACKAGE = '@toondepauw/node-zstd';
+
+/**
+ * The system's library; undefined where it can't be called.
+ *
+ * @param calls - by which it is called
+ */
+export function systemZstd({ zstd }: NativeCalls = nativeCalls()): ZstdLibrary | undefined {
+  if (zstd === undefined) {
+    return undefined;
+  }
+  const decompressInto = async (frame: Uint8Array, output: Uint8Array): Promise<void> => {
+    const count = await zstd.decompress(frame, output);
+    if (count !== output.length) {
+      throw new Error(`zstd gives ${count} instead of ${output.length} bytes`);
+    }
+  };
+  return {
+    compress: (input, maxLength) => zstd.compress(input, maxLength),
+    decompressInto,
+    async decompress(frame, maxLength) {
+      const output = new Uint8Array(maxLength);
+      await decompressInto(frame, output);
+      return output;
+    },
+  };
+}
 
 /**
  * Node.js's own, from 22.15 and 23.8 on; undefined in older versions.

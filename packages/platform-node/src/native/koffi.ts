@@ -12,7 +12,8 @@ export interface KoffiFunction {
 
 /** The part of koffi that is used here. */
 export interface Koffi {
-  load(path: null): {
+  /** Loads a library, or finds what the process has; throws where there is no such library. */
+  load(path: string | null): {
     func(name: string, result: string, parameters: readonly string[]): KoffiFunction;
   };
   /** Address of the memory behind a buffer. */

@@ -1,9 +1,10 @@
 import type { InjectionToken } from 'tsyringe';
+import { bindCompression } from './compression.js';
 import { requireKoffi } from './koffi.js';
 import { bindLinux } from './linux.js';
 
 /**
- * System calls that Node.js does not offer. Each may be absent: whoever uses one has a slower way
+ * Calls of the system, and of libraries that it has, which Node.js does not offer. Each may be absent: whoever uses one has a slower way
  * without it.
  *
  * Numbers below zero are errors: the negated `errno`.
@@ -63,6 +64,28 @@ export interface NativeCalls {
    * @returns the resulting byte offset, or a negated errno
    */
   readonly seek?: (fd: number, offset: number, whence: number) => number;
+
+  /**
+   * Decompresses raw deflate (RFC 1951) on a thread of libuv's pool. What follows the stream is ignored.
+   *
+   * @param output - to be filled
+   * @returns whether the stream is whole and gives exactly that many bytes
+   */
+  readonly inflate?: (input: Uint8Array, output: Uint8Array) => Promise<boolean>;
+
+  /** Zstandard (RFC 8878) on threads of libuv's pool. */
+  readonly zstd?: {
+    /**
+     * Decompresses one frame.
+     *
+     * @param frame - whole, with nothing behind it
+     * @returns bytes of the output that were filled, or a number below zero for a frame that is damaged
+     * or gives more
+     */
+    decompress(frame: Uint8Array, output: Uint8Array): Promise<number>;
+    /** Compresses into one frame at the default level; undefined for more than `maxLength` bytes. */
+    compress(input: Uint8Array, maxLength: number): Promise<Uint8Array | undefined>;
+  };
 }
 
 /** Token of the {@link NativeCalls}; register `{}` to do without. */
@@ -90,7 +113,7 @@ function bind(): NativeCalls {
     return NONE;
   }
   const koffi = requireKoffi();
-  return koffi === undefined ? NONE : bindLinux(koffi);
+  return koffi === undefined ? NONE : { ...bindLinux(koffi), ...bindCompression(koffi) };
 }
 
 const SIXTY_FOUR_BIT: ReadonlySet<string> = new Set([

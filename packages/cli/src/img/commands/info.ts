@@ -5,6 +5,7 @@ import {
   isLamellaError,
   type Layer,
   type SnapshotInfo,
+  type Storage,
 } from 'lamella';
 import { defineCommand } from '../../command-line/command.js';
 import { Failure } from '../../command-line/failure.js';
@@ -132,15 +133,18 @@ function fullFilename({ format, storage }: Layer, { secretId }: OpenableName): s
         `"file": {"driver": "file", "filename": "${storage.location}"}}`;
 }
 
-async function childNodes({ storage }: Layer): Promise<readonly ChildNode[]> {
-  return [
-    {
-      name: 'file',
-      filename: storage.location,
-      length: storage.size,
-      allocated: await storage.allocatedSize?.(),
-    },
-  ];
+async function childNodes({ storage, dataFile }: Layer): Promise<readonly ChildNode[]> {
+  const file = await childNode('file', storage);
+  return dataFile === undefined ? [file] : [file, await childNode('data-file', dataFile)];
+}
+
+async function childNode(name: string, storage: Storage): Promise<ChildNode> {
+  return {
+    name,
+    filename: storage.location,
+    length: storage.size,
+    allocated: await storage.allocatedSize?.(),
+  };
 }
 
 function humanInfo({ layer, filename, children }: DescribedImage, session: Session): string {

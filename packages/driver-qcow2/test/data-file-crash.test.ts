@@ -1,0 +1,201 @@
+import { MemoryStorage, type OptionValue, type Storage, WrappedStorage } from '@lamella/core';
+import t, { type Test } from 'tap';
+import { newPair, openPair, type Pair } from './support/data-files.js';
+import { content, filled, randomSource } from './support/disks.js';
+import { verify } from './support/verify.js';
+
+const UNIT = 16384;
+const UNITS = 24;
+
+/** How likely a change that was not flushed survives the crash. */
+const CHANCES = [0, 0.3, 0.6, 1];
+
+type File = 'image' | 'data';
+
+interface Change {
+  readonly file: File;
+  /** Undefined for a flush. */
+  readonly bytes?: Uint8Array;
+  readonly offset: number;
+}
+
+/** Notes the changes and flushes of two files in one order. */
+class Journal {
+  readonly changes: Change[] = [];
+
+  get moments(): number[] {
+    return [...this.changes.keys()]
+      .filter((index) => this.changes[index]?.bytes === undefined)
+      .concat(this.changes.length);
+  }
+
+  /** What a file holds if the power goes: all up to its last flush, and some of what came later. */
+  stateOf(file: File, start: Uint8Array, moment: number, survives: () => boolean): MemoryStorage {
+    const storage = MemoryStorage.from(start, { location: file });
+    const past = this.changes.slice(0, moment);
+    const durable = past.findLastIndex(
+      (change) => change.file === file && change.bytes === undefined,
+    );
+    for (const [index, change] of past.entries()) {
+      if (change.file === file && change.bytes !== undefined && (index < durable || survives())) {
+        storage.write(change.bytes, change.offset);
+      }
+    }
+    return storage;
+  }
+}
+
+class JournalledStorage extends WrappedStorage {
+  readonly #journal: Journal;
+  readonly #file: File;
+
+  constructor(inner: Storage, journal: Journal, file: File) {
+    super(inner);
+    this.#journal = journal;
+    this.#file = file;
+  }
+
+  override async write(bytes: Uint8Array, offset: number): Promise<void> {
+    await this.inner.write(bytes, offset);
+    this.#journal.changes.push({ file: this.#file, bytes: bytes.slice(), offset });
+  }
+
+  override async writev(pieces: readonly Uint8Array[], offset: number): Promise<void> {
+    let at = offset;
+    for (const piece of pieces) {
+      await this.write(piece, at);
+      at += piece.length;
+    }
+  }
+
+  override async writeZeroes(offset: number, length: number): Promise<void> {
+    await this.write(new Uint8Array(length), offset);
+  }
+
+  override async discard(offset: number, length: number): Promise<void> {
+    await this.write(new Uint8Array(Math.max(0, Math.min(length, this.size - offset))), offset);
+  }
+
+  override async flush(): Promise<void> {
+    await this.inner.flush();
+    this.#journal.changes.push({ file: this.#file, offset: 0 });
+  }
+}
+
+/** The values that each unit may hold: the durable one and all that came later. */
+class History {
+  readonly #allowed = Array.from({ length: UNITS }, () => [{ value: 0, from: 0 }]);
+  readonly #flushes: { readonly moment: number; readonly counts: readonly number[] }[] = [];
+
+  note(unit: number, value: number, from: number): void {
+    this.#allowed[unit]?.push({ value, from });
+  }
+
+  /** What was noted so far is durable from this moment on. */
+  flushed(moment: number, counts: readonly number[]): void {
+    this.#flushes.push({ moment, counts });
+  }
+
+  get counts(): number[] {
+    return this.#allowed.map((values) => values.length);
+  }
+
+  at(unit: number, moment: number): Set<number> {
+    const values = this.#allowed[unit] ?? [];
+    const durable = this.#flushes.findLast((flush) => flush.moment <= moment)?.counts[unit] ?? 1;
+    return new Set(
+      values
+        .filter(({ from }, index) => index >= durable - 1 && (from <= moment || index === 0))
+        .map(({ value }) => value),
+    );
+  }
+}
+
+async function bytesOf(storage: Storage): Promise<Uint8Array> {
+  const bytes = new Uint8Array(storage.size);
+  await storage.read(bytes, 0);
+  return bytes;
+}
+
+function wrongUnits(bytes: Uint8Array, history: History, moment: number, where: string): string[] {
+  return Array.from({ length: UNITS }, (_, unit) => {
+    const allowed = history.at(unit, moment);
+    const bad = bytes.subarray(unit * UNIT, (unit + 1) * UNIT).find((value) => !allowed.has(value));
+    return bad === undefined
+      ? undefined
+      : `at ${moment}: unit ${unit} of the ${where} holds ${bad}, not one of ${[...allowed]}`;
+  }).filter((text) => text !== undefined);
+}
+
+async function assertSurvives(
+  t: Test,
+  options: Record<string, OptionValue>,
+  seed: number,
+): Promise<void> {
+  const random = randomSource(seed);
+  const raw = options.data_file_raw === true;
+  const pair = await newPair(UNITS * UNIT, options);
+  const start = { image: await bytesOf(pair.image), data: await bytesOf(pair.data) };
+  const journal = new Journal();
+  const journalled: Pair = {
+    image: new JournalledStorage(pair.image, journal, 'image'),
+    data: new JournalledStorage(pair.data, journal, 'data'),
+  };
+  const history = new History();
+  const disk = await openPair(journalled, { writable: true });
+  for (let i = 0; i < 70; i += 1) {
+    const unit = Math.floor(random() * UNITS);
+    const choice = random();
+    const moment = journal.changes.length;
+    if (choice < 0.55) {
+      history.note(unit, 1 + i, moment);
+      await disk.write(filled(UNIT, 1 + i), unit * UNIT);
+    } else if (choice < 0.8) {
+      history.note(unit, 0, moment);
+      await (choice < 0.65
+        ? disk.discard(unit * UNIT, UNIT)
+        : disk.writeZeroes(unit * UNIT, UNIT, { unmap: choice < 0.72 }));
+      const seen = new Uint8Array(1);
+      await disk.read(seen, unit * UNIT);
+      history.note(unit, seen[0] ?? 0, moment);
+    } else {
+      const { counts } = history;
+      await disk.flush();
+      history.flushed(journal.changes.length, counts);
+    }
+  }
+  await disk.close();
+  history.flushed(journal.changes.length, history.counts);
+  const failures: string[] = [];
+  for (const moment of journal.moments) {
+    for (const chance of CHANCES) {
+      const survives = () => random() < chance;
+      const image = journal.stateOf('image', start.image, moment, survives);
+      const data = journal.stateOf('data', start.data, moment, survives);
+      const { corruptions } = await verify(image);
+      failures.push(...corruptions.map((text) => `at ${moment}: ${text}`));
+      const after = await openPair({ image, data });
+      failures.push(...wrongUnits(await content(after), history, moment, 'disk'));
+      await after.close();
+      if (raw) {
+        failures.push(...wrongUnits(await bytesOf(data), history, moment, 'data file'));
+      }
+    }
+  }
+  t.same(failures.slice(0, 10), [], `${journal.moments.length * CHANCES.length} crash states`);
+}
+
+for (const options of [
+  { cluster_size: '4k' },
+  { cluster_size: '16k' },
+  { cluster_size: '64k', extended_l2: true },
+  { cluster_size: '4k', data_file_raw: true },
+  { cluster_size: '64k', data_file_raw: true },
+  { cluster_size: '16k', extended_l2: true, data_file_raw: true },
+]) {
+  t.test(`a crash loses nothing that was flushed: ${JSON.stringify(options)}`, async (t) => {
+    for (const seed of [3, 4]) {
+      await assertSurvives(t, options, seed);
+    }
+  });
+}
