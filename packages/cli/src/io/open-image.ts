@@ -20,6 +20,9 @@ export async function openForShell(session: Session, request: OpenRequest): Prom
     if (writable && forceShare) {
       throw new Failure('force-share=on can only be used with read-only images');
     }
+    if (request.copyOnRead && !writable) {
+      throw new Failure("Can't use copy-on-read on read-only device");
+    }
     assertWritable(request);
     if (request.nativeAio && libraryCache(request) !== 'none') {
       throw new Failure(

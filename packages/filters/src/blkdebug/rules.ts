@@ -34,15 +34,19 @@ export interface InjectRule {
 
 /** At an event, the state changes. */
 export interface StateRule {
+  /** Where it happens. */
   readonly event: BlkdebugEvent;
   /** Only from this state; from any for 0. */
   readonly state: number;
+  /** The state from then on. */
   readonly newState: number;
 }
 
 /** What is to go wrong, and when. */
 export interface Rules {
+  /** Failures. */
   readonly inject: readonly InjectRule[];
+  /** Changes of state. */
   readonly states: readonly StateRule[];
 }
 
