@@ -205,7 +205,11 @@ const LAYERS: readonly Case[] = [
   on('-C over.qcow2', 'read -P 17 0 1k', 'map', 'read -P 7 64k 64k', 'read -P 51 900k 100k', 'map'),
   on('-C top.qcow2', 'read -P 17 10 5', 'map', 'read 900k 4k', 'map'),
   on('-C over.qed', 'read -P 17 0 1k', 'map', 'read -P 51 900k 1k', 'map'),
-  on('-C over.qcow2', 'read 200k 4k', 'read 500k 1', 'map'),
+  {
+    run: on('-C over.qcow2', 'read 200k 4k', 'read 500k 1', 'map'),
+    ignorePlaces: true,
+    because: 'QEMU looks at what it copies and stores zeroes as such',
+  },
   on('-C -r over.qcow2', 'read 0 4k'),
   on('-C -s over.qcow2', 'read 0 4k', 'map'),
   on('-C plain.qcow2', 'read -P 5 0 200k', 'map'),
