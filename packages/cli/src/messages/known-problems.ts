@@ -53,6 +53,7 @@ const KNOWN: readonly (readonly [problem: RegExp, text: string])[] = [
   [/^option 'compat' for .* cannot be '(.*)'$/, "Parameter 'version' does not accept value '$1'"],
   [/^option '(.*)' for .* cannot be '(.*)'$/, "Parameter '$1' does not accept value '$2'"],
   [/^a QED image cannot be made smaller$/, 'Shrinking images is currently not supported'],
+  [/^version 2 images cannot store bitmaps$/, 'Cannot store dirty bitmaps in qcow2 v2 files'],
   [/^no driver is registered for '(.*)'$/, "Unknown driver '$1'"],
   [/^no storage driver serves '(.*):'$/, "Unknown protocol '$1'"],
   [/^the file name is empty$/, 'No such file or directory'],

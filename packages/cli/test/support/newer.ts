@@ -15,7 +15,7 @@ export function asNewer(outcome: Outcome, words: readonly string[], directory: s
   if (command === 'info' && outcome.code === 0) {
     stdout = json ? withJsonChildren(stdout, directory) : withChildren(stdout, directory);
   }
-  stdout = snapshotTables(stdout);
+  stdout = snapshotTables(stdout).replace(KEEP_DATA_FILE_BEFORE, `${KEEP_DATA_FILE}$&`);
   stderr = withCommandInHint(stderr, command);
   for (const [pattern, replacement] of MESSAGES) {
     stderr = stderr.replace(pattern, replacement);
@@ -109,6 +109,11 @@ function snapshotTables(text: string): string {
         ].join(' '),
     );
 }
+
+/** Note 5: stands where the names are in order. */
+const KEEP_DATA_FILE =
+  '  keep_data_file=<bool (on/off)> - Assume the external data file already exists and do not overwrite it\n';
+const KEEP_DATA_FILE_BEFORE = /^ {2}lazy_refcounts=<bool(?=[\s\S]*(?:preallocation|encryption)=)/m;
 
 /** Note 9: the hint names the command. */
 function withCommandInHint(text: string, command: string): string {

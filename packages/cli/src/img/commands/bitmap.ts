@@ -1,6 +1,6 @@
 import { type BitmapStore, isLamellaError } from 'lamella';
 import { type CommandOption, defineCommand } from '../../command-line/command.js';
-import { Failure, wrongUsage } from '../../command-line/failure.js';
+import { Failure } from '../../command-line/failure.js';
 import { problemText } from '../../messages/problem.js';
 import {
   assertOneNaming,
@@ -103,7 +103,7 @@ export const bitmap = defineCommand<Settings>({
       throw new Failure('Merge bitmap source file only supported with --merge');
     }
     if (text === undefined || (name === undefined && !removeAll) || more.length > 0) {
-      throw wrongUsage('Expecting filename and bitmap name');
+      throw new Failure('Expecting filename and bitmap name');
     }
     assertOneNaming(settings);
     const image = await openImage(session, { text, format, imageOpts }, { writable: true });
@@ -152,7 +152,7 @@ async function change(
       if (store === undefined) {
         throw new Failure(
           verb === 'add'
-            ? `Can't store persistent bitmaps to ${image.text}: Operation not supported`
+            ? `Can't store persistent bitmaps to #block: Operation not supported`
             : `Dirty bitmap '${name}' not found`,
         );
       }

@@ -343,6 +343,9 @@ function targetOptions(
     if (sources.length > 1) {
       throw new Failure('Copying bitmaps only possible with single source');
     }
+    if (driver.supportsBitmaps !== true) {
+      throw new Failure(`Format driver '${format}' does not support bitmaps`);
+    }
     if (sources[0]?.image.layers[0].image.bitmaps === undefined) {
       throw new Failure('Source lacks bitmap support');
     }
