@@ -22,5 +22,7 @@ for (const program of PROGRAMS) {
     banner: { js: "const bundleUrl=require('node:url').pathToFileURL(__filename).href;" },
     logLevel: 'warning',
   });
-  execFileSync(process.execPath, [here('warm.cjs'), outfile], { stdio: ['ignore', 'ignore', 'inherit'] });
+  execFileSync(process.execPath, [here('warm.cjs'), outfile], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
 }

@@ -99,11 +99,34 @@ t.test('drivers of third parties: by option, and by the project', async (t) => {
 
 t.test('Ctrl-C leaves no half-written target', async (t) => {
   const source = join(directory, 'large.raw');
-  execFileSync(process.execPath, [program, 'create', '-q', '-o', 'preallocation=full', source, '64M']);
+  execFileSync(process.execPath, [
+    program,
+    'create',
+    '-q',
+    '-o',
+    'preallocation=full',
+    source,
+    '64M',
+  ]);
   const target = join(directory, 'half.qcow2');
   const { status } = spawnSync(
     'timeout',
-    ['-s', 'INT', '1.5', process.execPath, program, 'convert', '-S', '0', '-r', '8M', '-O', 'qcow2', source, target],
+    [
+      '-s',
+      'INT',
+      '1.5',
+      process.execPath,
+      program,
+      'convert',
+      '-S',
+      '0',
+      '-r',
+      '8M',
+      '-O',
+      'qcow2',
+      source,
+      target,
+    ],
     { encoding: 'utf8' },
   );
   t.equal(status, 124, 'it was still at work');

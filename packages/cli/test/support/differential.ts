@@ -1,7 +1,7 @@
+import { spawnSync } from 'node:child_process';
 import { constants, cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { spawnSync } from 'node:child_process';
 import t, { type Test } from 'tap';
 import { makeFixtures, namesIn } from './fixtures.js';
 import { changedFiles, compareContents, describe, IDENTICAL } from './images.js';
@@ -59,9 +59,7 @@ async function runAll(t: Test, cases: readonly Case[]): Promise<void> {
 
 type Comparable = Exclude<Case, { readonly lacks: string }>;
 
-async function compareOne(
-  t: Test,
-  root: string, fixtures: string, one: Comparable): Promise<void> {
+async function compareOne(t: Test, root: string, fixtures: string, one: Comparable): Promise<void> {
   const line = typeof one === 'string' ? one : one.run;
   // The same name in both, should one appear in a message.
   const [theirs, ours] = [join(root, 'a', 'images'), join(root, 'b', 'images')];

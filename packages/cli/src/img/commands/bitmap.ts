@@ -54,7 +54,11 @@ export const bitmap = defineCommand<Settings>({
     action('clear', 'forget what was recorded'),
     action('enable', 'start recording'),
     action('disable', 'stop recording'),
-    { ...action('merge', 'add what another bitmap has recorded'), takesValue: true, metavar: 'SOURCE' },
+    {
+      ...action('merge', 'add what another bitmap has recorded'),
+      takesValue: true,
+      metavar: 'SOURCE',
+    },
     {
       short: 'b',
       long: 'source-file',
@@ -209,10 +213,19 @@ async function addBitmap(
   if (store.list().some((known) => known.name === name)) {
     throw new Failure(`Bitmap already exists: ${name}`);
   }
-  if (granularity !== undefined && (granularity < 512 || !Number.isInteger(Math.log2(granularity)))) {
+  if (
+    granularity !== undefined &&
+    (granularity < 512 || !Number.isInteger(Math.log2(granularity)))
+  ) {
     throw new Failure('Granularity must be power of 2 and at least 512');
   }
-  await store.add({ name, granularity });
+  try {
+    await store.add({ name, granularity });
+  } catch (error) {
+    throw isLamellaError(error, 'UNSUPPORTED')
+      ? new Failure(`Can't make bitmap '${name}' persistent in '#block': ${problemText(error)}`)
+      : error;
+  }
 }
 
 function assertKnown(store: BitmapStore, name: string): void {
