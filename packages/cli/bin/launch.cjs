@@ -13,13 +13,13 @@ exports.launch = (program) => {
   const drivers = projectDrivers(process.cwd());
   const asked = process.argv.some((word) => word === '--driver' || word.startsWith('--driver='));
   const bundled = drivers.length === 0 && !asked && loadBundle(program);
-  const loaded = bundled
-    ? Promise.resolve(bundled)
-    : import(`../dist/${program}/index.js`);
-  loaded.then(({ run }) => run(process.argv, drivers)).catch((error) => {
-    console.error(`${path.basename(process.argv[1])}: ${error.message ?? error}`);
-    process.exitCode = 1;
-  });
+  const loaded = bundled ? Promise.resolve(bundled) : import(`../dist/${program}/index.js`);
+  loaded
+    .then(({ run }) => run(process.argv, drivers))
+    .catch((error) => {
+      console.error(`${path.basename(process.argv[1])}: ${error.message ?? error}`);
+      process.exitCode = 1;
+    });
 };
 
 /** The drivers that the nearest package.json wants: `"lamella": { "drivers": ["PACKAGE", …] }`. */
@@ -65,7 +65,12 @@ function evaluate(file, source, cachedData) {
     cachedData,
   });
   const module = { exports: {} };
-  script.runInThisContext()(require('node:module').createRequire(file), module, module.exports, file);
+  script.runInThisContext()(
+    require('node:module').createRequire(file),
+    module,
+    module.exports,
+    file,
+  );
   return { script, exports: module.exports };
 }
 

@@ -16,11 +16,13 @@ for (const program of PROGRAMS) {
     format: 'cjs',
     target: 'node20',
     charset: 'ascii',
-    minifyWhitespace: true,
+    minify: true,
     external: ['koffi', '@toondepauw/node-zstd'],
     define: { 'import.meta.url': 'bundleUrl' },
     banner: { js: "const bundleUrl=require('node:url').pathToFileURL(__filename).href;" },
     logLevel: 'warning',
   });
-  execFileSync(process.execPath, [here('warm.cjs'), outfile], { stdio: ['ignore', 'ignore', 'inherit'] });
+  execFileSync(process.execPath, [here('warm.cjs'), outfile], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
 }

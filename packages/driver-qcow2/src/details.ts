@@ -15,9 +15,7 @@ export function imageDetails(
   return {
     compat: newer ? '1.1' : '0.10',
     'compression-type': header.compressionType,
-    ...(newer
-      ? { 'lazy-refcounts': hasFeature(header.compatible, COMPATIBLE.lazyRefcounts) }
-      : {}),
+    ...(newer ? { 'lazy-refcounts': hasFeature(header.compatible, COMPATIBLE.lazyRefcounts) } : {}),
     ...(newer && named.length > 0 ? { bitmaps: named.map(bitmapDetails) } : {}),
     'refcount-bits': 2 ** header.refcountOrder,
     ...(encryption === undefined ? {} : { encrypt: encryption.details }),

@@ -45,6 +45,7 @@ export class Qcow2Driver implements BlockDriver {
   readonly amendOptions = AMEND_KEY_OPTIONS;
   readonly supportsBacking = true;
   readonly supportsCompression = true;
+  readonly supportsBitmaps = true;
   readonly #codecs: readonly CompressionCodec[];
   readonly #crypto: CryptoPlatform | undefined;
 

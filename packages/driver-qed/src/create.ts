@@ -42,7 +42,13 @@ export const CREATE_OPTIONS: OptionSchema = {
  * @throws LamellaError `INVALID_ARGUMENT`, `LIMIT_EXCEEDED`
  */
 export function planCreate(options: CreateOptions): HeaderValues {
-  const clusterSize = powerOfTwo(options, 'cluster_size', MIN_CLUSTER_SIZE, MAX_CLUSTER_SIZE, 65536);
+  const clusterSize = powerOfTwo(
+    options,
+    'cluster_size',
+    MIN_CLUSTER_SIZE,
+    MAX_CLUSTER_SIZE,
+    65536,
+  );
   const tableSize = powerOfTwo(options, 'table_size', 1, MAX_TABLE_SIZE, DEFAULT_TABLE_SIZE);
   const imageSize = checkSize(options.size, clusterSize, tableSize);
   return {

@@ -41,9 +41,7 @@ export class Secrets {
     }
     const secret = this.#load(values);
     if (this.#values.has(id)) {
-      throw new Failure(
-        `attempt to add duplicate property '${id}' to object (type 'container')`,
-      );
+      throw new Failure(`attempt to add duplicate property '${id}' to object (type 'container')`);
     }
     this.#values.set(id, secret);
   }

@@ -1,6 +1,6 @@
+import type { Lamella } from 'lamella';
 import type { Output } from './output.js';
 import type { Secrets } from './secrets.js';
-import type { Lamella } from 'lamella';
 
 /** One run of a program: what all of its parts share. */
 export interface Session extends Output {

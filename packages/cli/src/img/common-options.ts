@@ -212,7 +212,10 @@ export function readImageSize(text: string): number {
  *
  * @throws Failure
  */
-export function onlyOperand(operands: readonly string[], what = 'Expecting one image file name'): string {
+export function onlyOperand(
+  operands: readonly string[],
+  what = 'Expecting one image file name',
+): string {
   const [only, ...others] = operands;
   if (only === undefined || others.length > 0) {
     throw wrongUsage(what);

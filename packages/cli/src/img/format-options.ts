@@ -26,7 +26,13 @@ const FILE_PREALLOCATION: OptionSchema = {
 };
 
 /** Options that are the command line's own or the file's, and none of the driver's. */
-const NOT_OF_THE_DRIVER = new Set(['size', 'backing_file', 'backing_fmt', 'nocow', 'extent_size_hint']);
+const NOT_OF_THE_DRIVER = new Set([
+  'size',
+  'backing_file',
+  'backing_fmt',
+  'nocow',
+  'extent_size_hint',
+]);
 
 /** Options of a new image, by name. */
 export type OptionMap = Map<string, OptionValue>;
@@ -66,7 +72,8 @@ export function readOptions(
   }
   for (const { name, value } of parseOptionList(text)) {
     const known = Object.hasOwn(schema, name) ? schema[name] : undefined;
-    const negated = value === undefined && name.startsWith('no') ? schema[name.slice(2)] : undefined;
+    const negated =
+      value === undefined && name.startsWith('no') ? schema[name.slice(2)] : undefined;
     if (known === undefined && negated?.type === 'boolean') {
       values.set(name.slice(2), false);
     } else if (known === undefined) {

@@ -6,6 +6,9 @@ import { programLamella } from '../drivers/program-lamella.js';
 import { registerDrivers } from '../drivers/register.js';
 import { main } from './main.js';
 
+/** Time in ms in which signals count as one: some programs send them to a process and to its group. */
+const ONE_SIGNAL = 500;
+
 /** Exit code of a program that Ctrl-C has ended. */
 const INTERRUPTED = 130;
 
@@ -21,7 +24,7 @@ export async function run(
 ): Promise<void> {
   const { words, drivers } = splitDrivers(argv.slice(2));
   const abort = new AbortController();
-  process.once('SIGINT', () => abort.abort());
+  process.on('SIGINT', () => interrupt(abort));
   const lamella = programLamella();
   const session = {
     ...processOutput,
@@ -33,4 +36,16 @@ export async function run(
   await registerDrivers(lamella, [...projectDrivers, ...drivers]);
   const code = await main(session, words);
   process.exitCode = abort.signal.aborted ? INTERRUPTED : code;
+}
+
+let interruptedAt: number | undefined;
+
+/** Ends what is under way and has it clean up; a second Ctrl-C ends the process there and then. */
+function interrupt(abort: AbortController): void {
+  const now = performance.now();
+  if (interruptedAt !== undefined && now - interruptedAt > ONE_SIGNAL) {
+    process.exit(INTERRUPTED);
+  }
+  interruptedAt ??= now;
+  abort.abort();
 }

@@ -33,14 +33,12 @@ export async function openForCheck(
       throw new Failure('force-share=on can only be used with read-only images');
     }
     name = readImageName(argument, session.secrets);
-    const layer = await session.lamella.container
-      .resolve(ChainResolver)
-      .openLayer(name, {
-        ...options,
-        passphrase: name.passphrase,
-        forCheck: true,
-        follow: (references, { storage }) => assertBackingOpens(session, references, storage),
-      });
+    const layer = await session.lamella.container.resolve(ChainResolver).openLayer(name, {
+      ...options,
+      passphrase: name.passphrase,
+      forCheck: true,
+      follow: (references, { storage }) => assertBackingOpens(session, references, storage),
+    });
     if (layer.image.encrypted === true && name.passphrase === undefined) {
       await closeLayers([layer]);
       throw new Failure("Parameter 'encrypt.key-secret' is required for cipher");

@@ -93,7 +93,9 @@ export function openFailure(
   failure = 'Could not open',
 ): unknown {
   const problem = openProblem(error, name);
-  return problem === undefined ? error : new Failure(`${failure} '${text}': ${problem}`, { exitCode });
+  return problem === undefined
+    ? error
+    : new Failure(`${failure} '${text}': ${problem}`, { exitCode });
 }
 
 /** What went wrong, as it stands behind the image's name; undefined for a fault of the program. */
@@ -113,7 +115,7 @@ export function warnIfGuessed(session: Session, text: string, { format }: Layer)
     session.error(
       `WARNING: Image format was not specified for '${text}' and probing guessed ${format}.\n` +
         '         Automatically detecting the format is dangerous for raw images, write operations on block 0 will be restricted.\n' +
-        '         Specify the \'raw\' format explicitly to remove the restrictions.\n',
+        "         Specify the 'raw' format explicitly to remove the restrictions.\n",
     );
   }
 }

@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Holds an operation back to a rate. */
-export function paceOf(bytesPerSecond: number | undefined): ((bytes: number) => Promise<void>) | undefined {
+export function paceOf(
+  bytesPerSecond: number | undefined,
+): ((bytes: number) => Promise<void>) | undefined {
   if (bytesPerSecond === undefined || bytesPerSecond === 0) {
     return undefined;
   }

@@ -4,7 +4,7 @@ import { Failure } from '../command-line/failure.js';
 import { parseOptionList } from '../command-line/option-list.js';
 import type { Session } from '../command-line/session.js';
 import { problemText } from '../messages/problem.js';
-import { type CommonSettings, assertOneNaming } from './common-options.js';
+import { assertOneNaming, type CommonSettings } from './common-options.js';
 import { type OpenImage, openImage } from './open-image.js';
 
 /** Settings of commands that can read a snapshot instead of the present state. */

@@ -6,10 +6,7 @@ const KNOWN: readonly (readonly [problem: RegExp, text: string])[] = [
   [/^this is no qcow2 image$/, 'Image is not in qcow2 format'],
   [/^this is no QED image/, 'Image not in QED format'],
   [/^the cluster size cannot be/, 'Cluster size must be a power of two between 512 and 2048k'],
-  [
-    /^refcounts cannot have/,
-    'Refcount width must be a power of two and may not exceed 64 bits',
-  ],
+  [/^refcounts cannot have/, 'Refcount width must be a power of two and may not exceed 64 bits'],
   [
     /^compat=0\.10 has 16-bit refcounts only$/,
     'Different refcount widths than 16 bits require compatibility level 1.1 or above (use version=v3 or greater)',
@@ -53,6 +50,7 @@ const KNOWN: readonly (readonly [problem: RegExp, text: string])[] = [
   [/^option 'compat' for .* cannot be '(.*)'$/, "Parameter 'version' does not accept value '$1'"],
   [/^option '(.*)' for .* cannot be '(.*)'$/, "Parameter '$1' does not accept value '$2'"],
   [/^a QED image cannot be made smaller$/, 'Shrinking images is currently not supported'],
+  [/^version 2 images cannot store bitmaps$/, 'Cannot store dirty bitmaps in qcow2 v2 files'],
   [/^no driver is registered for '(.*)'$/, "Unknown driver '$1'"],
   [/^no storage driver serves '(.*):'$/, "Unknown protocol '$1'"],
   [/^the file name is empty$/, 'No such file or directory'],

@@ -30,9 +30,7 @@ function ownText(error: LamellaError): string {
 
 /** The file that is at fault: for a missing backing file, not the image that names it. */
 function fileOf(error: LamellaError): string {
-  return isLamellaError(error.cause, 'NOT_FOUND')
-    ? fileOf(error.cause)
-    : (error.location ?? '');
+  return isLamellaError(error.cause, 'NOT_FOUND') ? fileOf(error.cause) : (error.location ?? '');
 }
 
 /** How many backing files down the error is. */

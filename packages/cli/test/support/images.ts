@@ -58,7 +58,9 @@ function withoutVariables(text: string): unknown {
 function rows(text: string): readonly string[] {
   const result: string[] = [];
   let last = '';
-  for (const [, start, flags] of text.matchAll(/"start": (\d+), "length": \d+, (.*?)(?:, "offset": \d+)?\}/g)) {
+  for (const [, start, flags] of text.matchAll(
+    /"start": (\d+), "length": \d+, (.*?)(?:, "offset": \d+)?\}/g,
+  )) {
     if (flags !== undefined && flags !== last) {
       result.push(`${start}: ${flags}`);
       last = flags;

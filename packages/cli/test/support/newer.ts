@@ -10,12 +10,15 @@ import type { Outcome } from './programs.js';
 export function asNewer(outcome: Outcome, words: readonly string[], directory: string): Outcome {
   const first = words[0] ?? '';
   const command = first.startsWith('-') ? '' : first;
-  const json = words.some((word, index) => word === '--output=json' || words[index - 1] === '--output' && word === 'json');
+  const json = words.some(
+    (word, index) =>
+      word === '--output=json' || (words[index - 1] === '--output' && word === 'json'),
+  );
   let { stdout, stderr } = outcome;
   if (command === 'info' && outcome.code === 0) {
     stdout = json ? withJsonChildren(stdout, directory) : withChildren(stdout, directory);
   }
-  stdout = snapshotTables(stdout);
+  stdout = snapshotTables(stdout).replace(KEEP_DATA_FILE_BEFORE, `${KEEP_DATA_FILE}$&`);
   stderr = withCommandInHint(stderr, command);
   for (const [pattern, replacement] of MESSAGES) {
     stderr = stderr.replace(pattern, replacement);
@@ -44,10 +47,7 @@ function withChildren(text: string, directory: string): string {
 
 /** Note 2: the list of children comes first in each object. */
 function withJsonChildren(text: string, directory: string): string {
-  const detached = text.replace(
-    /^( +)"ivgen-alg": .*\n/gm,
-    '$&$1"detached-header": false,\n',
-  );
+  const detached = text.replace(/^( +)"ivgen-alg": .*\n/gm, '$&$1"detached-header": false,\n');
   return detached.replace(
     /^( *)\{\n(?= *"(?:backing-filename-format|snapshots|virtual-size)")/gm,
     (opening, indent: string, at: number) => {
@@ -98,7 +98,16 @@ function snapshotTables(text: string): string {
     )
     .replace(
       /^(\d+) +(\S+) +(\S+ \S+) (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (\d\d):(\d\d:\d\d\.\d{3}) +(\d*)$/gm,
-      (_row, id: string, tag: string, size: string, date: string, hours: string, time: string, icount: string) =>
+      (
+        _row,
+        id: string,
+        tag: string,
+        size: string,
+        date: string,
+        hours: string,
+        time: string,
+        icount: string,
+      ) =>
         [
           id.padEnd(7),
           tag.padEnd(16),
@@ -110,17 +119,23 @@ function snapshotTables(text: string): string {
     );
 }
 
+/** Note 5: stands where the names are in order. */
+const KEEP_DATA_FILE =
+  '  keep_data_file=<bool (on/off)> - Assume the external data file already exists and do not overwrite it\n';
+const KEEP_DATA_FILE_BEFORE = /^ {2}lazy_refcounts=<bool(?=[\s\S]*(?:preallocation|encryption)=)/m;
+
 /** Note 9: the hint names the command. */
 function withCommandInHint(text: string, command: string): string {
   const known = /^[a-z]+$/.test(command) && !text.includes('Command not found');
-  return known
-    ? text.replace("Try 'qemu-img --help'", `Try 'qemu-img ${command} --help'`)
-    : text;
+  return known ? text.replace("Try 'qemu-img --help'", `Try 'qemu-img ${command} --help'`) : text;
 }
 
 const MESSAGES: readonly (readonly [RegExp, string])[] = [
   // Note 9.
-  [/^(qemu-img: )--output must be used with human or json as argument\.$/m, "$1--output expects 'human' or 'json', not '\u0000'"],
+  [
+    /^(qemu-img: )--output must be used with human or json as argument\.$/m,
+    "$1--output expects 'human' or 'json', not '\u0000'",
+  ],
   // Note 10.
   [/^(qemu-img: Could not create snapshot '.*': )-\d+ \((.*)\)$/m, '$1$2'],
 ];

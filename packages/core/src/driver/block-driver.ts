@@ -139,6 +139,9 @@ export interface BlockDriver {
 
   /** Whether images can hold compressed clusters, by some of the options at least. */
   readonly supportsCompression?: boolean;
+
+  /** Whether images can hold dirty bitmaps, by some of the options at least. */
+  readonly supportsBitmaps?: boolean;
 }
 
 /** Multi-injection token: every registered {@link BlockDriver}. */

@@ -22,8 +22,7 @@ import { passphraseBytes } from './passphrase.js';
 export const ENCRYPTION_OPTIONS: OptionSchema = {
   encryption: {
     type: 'boolean',
-    description:
-      "Encrypt the image with format 'aes'. (Deprecated in favor of encrypt.format=aes)",
+    description: "Encrypt the image with format 'aes'. (Deprecated in favor of encrypt.format=aes)",
   },
   'encrypt.format': {
     type: 'string',

@@ -54,16 +54,24 @@ export const amend = defineCommand<Settings>({
       throw wrongUsage('Must specify options (-o)');
     }
     if (asksForHelp(options) && format !== undefined) {
-      const schema = driverOf(session, format, (name) => `Unknown file format '${name}'`).amendOptions;
+      const schema = driverOf(
+        session,
+        format,
+        (name) => `Unknown file format '${name}'`,
+      ).amendOptions;
       session.out(`Amend options for '${format}':\n${optionHelp(amendable(format, schema))}`);
       return 0;
     }
     const text = onlyOperand(operands);
     assertOneNaming(settings);
-    const { disk, layers } = await openImage(session, { text, format, imageOpts }, {
-      writable: true,
-      cache: cacheMode(settings.cache),
-    });
+    const { disk, layers } = await openImage(
+      session,
+      { text, format, imageOpts },
+      {
+        writable: true,
+        cache: cacheMode(settings.cache),
+      },
+    );
     const quiet = settings.quiet === true;
     const line = new ProgressLine(session, settings.progress === true && !quiet);
     try {

@@ -62,12 +62,26 @@ export const bench = defineCommand<Settings>({
     size('s', 'buffer-size', 'bytes of a request', 'buffer size', MAX_INT, (settings, value) => {
       settings.bufferSize = value;
     }),
-    size('S', 'step-size', 'from one request to the next', 'step_size', MAX_INT, (settings, value) => {
-      settings.step = value;
-    }),
-    size('o', 'offset', 'where the first request is', 'offset', 2n ** 63n - 1n, (settings, value) => {
-      settings.offset = value;
-    }),
+    size(
+      'S',
+      'step-size',
+      'from one request to the next',
+      'step_size',
+      MAX_INT,
+      (settings, value) => {
+        settings.step = value;
+      },
+    ),
+    size(
+      'o',
+      'offset',
+      'where the first request is',
+      'offset',
+      2n ** 63n - 1n,
+      (settings, value) => {
+        settings.offset = value;
+      },
+    ),
     {
       short: 'w',
       long: 'write',
@@ -160,11 +174,15 @@ export const bench = defineCommand<Settings>({
         `Could not open '${text}': aio=native was specified, but it requires cache.direct=on, which was not specified.`,
       );
     }
-    const { disk } = await openImage(session, { text, format, imageOpts }, {
-      writable: write,
-      forceShare,
-      cache,
-    });
+    const { disk } = await openImage(
+      session,
+      { text, format, imageOpts },
+      {
+        writable: write,
+        forceShare,
+        cache,
+      },
+    );
     await using _ = disk;
     const step = settings.step === 0 ? bufferSize : settings.step;
     session.out(
@@ -178,9 +196,7 @@ export const bench = defineCommand<Settings>({
     try {
       await run(disk, { ...settings, step }, session.signal);
     } catch (error) {
-      throw isLamellaError(error)
-        ? new Failure(`Failed request: ${problemText(error)}`)
-        : error;
+      throw isLamellaError(error) ? new Failure(`Failed request: ${problemText(error)}`) : error;
     }
     session.out(`Run completed in ${((performance.now() - began) / 1000).toFixed(3)} seconds.\n`);
     return 0;

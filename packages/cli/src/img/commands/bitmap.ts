@@ -1,6 +1,6 @@
 import { type BitmapStore, isLamellaError } from 'lamella';
 import { type CommandOption, defineCommand } from '../../command-line/command.js';
-import { Failure, wrongUsage } from '../../command-line/failure.js';
+import { Failure } from '../../command-line/failure.js';
 import { problemText } from '../../messages/problem.js';
 import {
   assertOneNaming,
@@ -54,7 +54,11 @@ export const bitmap = defineCommand<Settings>({
     action('clear', 'forget what was recorded'),
     action('enable', 'start recording'),
     action('disable', 'stop recording'),
-    { ...action('merge', 'add what another bitmap has recorded'), takesValue: true, metavar: 'SOURCE' },
+    {
+      ...action('merge', 'add what another bitmap has recorded'),
+      takesValue: true,
+      metavar: 'SOURCE',
+    },
     {
       short: 'b',
       long: 'source-file',
@@ -103,7 +107,7 @@ export const bitmap = defineCommand<Settings>({
       throw new Failure('Merge bitmap source file only supported with --merge');
     }
     if (text === undefined || (name === undefined && !removeAll) || more.length > 0) {
-      throw wrongUsage('Expecting filename and bitmap name');
+      throw new Failure('Expecting filename and bitmap name');
     }
     assertOneNaming(settings);
     const image = await openImage(session, { text, format, imageOpts }, { writable: true });
@@ -152,7 +156,7 @@ async function change(
       if (store === undefined) {
         throw new Failure(
           verb === 'add'
-            ? `Can't store persistent bitmaps to ${image.text}: Operation not supported`
+            ? `Can't store persistent bitmaps to #block: Operation not supported`
             : `Dirty bitmap '${name}' not found`,
         );
       }
@@ -209,10 +213,19 @@ async function addBitmap(
   if (store.list().some((known) => known.name === name)) {
     throw new Failure(`Bitmap already exists: ${name}`);
   }
-  if (granularity !== undefined && (granularity < 512 || !Number.isInteger(Math.log2(granularity)))) {
+  if (
+    granularity !== undefined &&
+    (granularity < 512 || !Number.isInteger(Math.log2(granularity)))
+  ) {
     throw new Failure('Granularity must be power of 2 and at least 512');
   }
-  await store.add({ name, granularity });
+  try {
+    await store.add({ name, granularity });
+  } catch (error) {
+    throw isLamellaError(error, 'UNSUPPORTED')
+      ? new Failure(`Can't make bitmap '${name}' persistent in '#block': ${problemText(error)}`)
+      : error;
+  }
 }
 
 function assertKnown(store: BitmapStore, name: string): void {

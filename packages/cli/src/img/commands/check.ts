@@ -1,9 +1,4 @@
-import {
-  type CheckFinding,
-  type CheckResult,
-  isLamellaError,
-  type RepairMode,
-} from 'lamella';
+import { type CheckFinding, type CheckResult, isLamellaError, type RepairMode } from 'lamella';
 import { defineCommand } from '../../command-line/command.js';
 import { Failure, wrongUsage } from '../../command-line/failure.js';
 import { formatJson } from '../../command-line/json.js';
@@ -64,11 +59,15 @@ export const check = defineCommand<Settings>({
     assertOneNaming(settings);
     const { repair = 'none', forceShare, format, imageOpts } = settings;
     const cache = sourceCacheMode(settings.sourceCache);
-    const opened = await openForCheck(session, { text, format, imageOpts }, {
-      writable: repair !== 'none',
-      forceShare,
-      cache,
-    });
+    const opened = await openForCheck(
+      session,
+      { text, format, imageOpts },
+      {
+        writable: repair !== 'none',
+        forceShare,
+        cache,
+      },
+    );
     try {
       const { disk } = opened;
       let result = await disk.check({ repair, signal: session.signal });
@@ -94,7 +93,9 @@ export const check = defineCommand<Settings>({
       return exitCode(json ? first : result);
     } catch (error) {
       if (isLamellaError(error, 'UNSUPPORTED')) {
-        throw new Failure('This image format does not support checks', { exitCode: EXIT.unsupported });
+        throw new Failure('This image format does not support checks', {
+          exitCode: EXIT.unsupported,
+        });
       }
       if (isLamellaError(error)) {
         throw new Failure(`Check failed: ${problemText(error)}`, { exitCode: EXIT.error });
@@ -156,8 +157,7 @@ function allocationLine(
 }
 
 function jsonResult(result: CheckResult, filename: string, format: string): string {
-  const some = (value: number | undefined): number | undefined =>
-    value === 0 ? undefined : value;
+  const some = (value: number | undefined): number | undefined => (value === 0 ? undefined : value);
   return `${formatJson({
     'image-end-offset': some(result.imageEndOffset),
     'corruptions-fixed': some(result.corruptionsFixed),

@@ -75,10 +75,14 @@ export const commit = defineCommand<Settings>({
     assertOneNaming(settings);
     const { format, imageOpts, quiet = false, progress = false, drop = false } = settings;
     const cache = cacheMode(settings.cache);
-    const { disk, layers } = await openImage(session, { text, format, imageOpts }, {
-      writable: true,
-      cache,
-    });
+    const { disk, layers } = await openImage(
+      session,
+      { text, format, imageOpts },
+      {
+        writable: true,
+        cache,
+      },
+    );
     await disk.close();
     const [top, ...below] = layers;
     const depth =

@@ -65,7 +65,9 @@ export const compare = defineCommand<Settings>({
       throw new Failure('Expecting two image file names', { usage: true });
     }
     if (settings.imageOpts === true && (settings.format ?? settings.secondFormat) !== undefined) {
-      throw new Failure('--image-opts and --format are mutually exclusive', { exitCode: EXIT.open });
+      throw new Failure('--image-opts and --format are mutually exclusive', {
+        exitCode: EXIT.open,
+      });
     }
     const { imageOpts, forceShare, quiet = false, progress = false } = settings;
     const line = new ProgressLine(session, progress && !quiet);

@@ -22,16 +22,16 @@ import {
 } from '../common-options.js';
 import { copyBitmaps } from '../copy-bitmaps.js';
 import { createHelp, createSchema, type OptionMap, readOptions } from '../format-options.js';
-import { makeImage, newPassphrase } from '../make-image.js';
 import { isOpen } from '../is-open.js';
+import { makeImage, newPassphrase } from '../make-image.js';
 import { driverOf, type OpenImage, openImage } from '../open-image.js';
 import { paceOf } from '../pace.js';
 import { ProgressLine } from '../progress.js';
 import {
   type OpenSource,
   openSource,
-  snapshotOption,
   type SnapshotSettings,
+  snapshotOption,
 } from '../source-image.js';
 
 const SECTOR = 512;
@@ -163,15 +163,25 @@ export const convert = defineCommand<Settings>({
     flag('W', 'oob', 'write in any order', (settings) => {
       settings.outOfOrder = true;
     }),
-    flag('C', 'copy-range-offloading', 'have the system copy without looking at the data', (settings) => {
-      settings.offload = true;
-    }),
+    flag(
+      'C',
+      'copy-range-offloading',
+      'have the system copy without looking at the data',
+      (settings) => {
+        settings.offload = true;
+      },
+    ),
     flag(undefined, 'bitmaps', 'copy dirty bitmaps as well', (settings) => {
       settings.bitmaps = true;
     }),
-    flag(undefined, 'skip-broken-bitmaps', 'leave out bitmaps that are not to be relied on', (settings) => {
-      settings.skipBroken = true;
-    }),
+    flag(
+      undefined,
+      'skip-broken-bitmaps',
+      'leave out bitmaps that are not to be relied on',
+      (settings) => {
+        settings.skipBroken = true;
+      },
+    ),
     flag(undefined, 'salvage', 'take what cannot be read for zeroes', (settings) => {
       settings.salvage = true;
     }),
@@ -300,7 +310,9 @@ async function convertInto(
       // Half an image that looks whole is worse than none.
       await rm(text, { force: true });
     }
-    throw isLamellaError(error) ? new Failure(`error while converting: ${problemText(error)}`) : error;
+    throw isLamellaError(error)
+      ? new Failure(`error while converting: ${problemText(error)}`)
+      : error;
   }
 }
 
@@ -329,7 +341,9 @@ function targetOptions(
   }
   if (values.has('backing_file')) {
     if (sources.length > 1) {
-      throw new Failure('Having a backing file for the target makes no sense when concatenating multiple input images');
+      throw new Failure(
+        'Having a backing file for the target makes no sense when concatenating multiple input images',
+      );
     }
     const backingFmt = values.get('backing_fmt');
     if (backingFmt === undefined) {
@@ -342,6 +356,9 @@ function targetOptions(
   if (settings.bitmaps === true) {
     if (sources.length > 1) {
       throw new Failure('Copying bitmaps only possible with single source');
+    }
+    if (driver.supportsBitmaps !== true) {
+      throw new Failure(`Format driver '${format}' does not support bitmaps`);
     }
     if (sources[0]?.image.layers[0].image.bitmaps === undefined) {
       throw new Failure('Source lacks bitmap support');
@@ -358,7 +375,13 @@ async function assertNotRead(
   text: string,
   format: string,
 ): Promise<void> {
-  if (await isOpen(session, sources.map(({ image }) => image), text)) {
+  if (
+    await isOpen(
+      session,
+      sources.map(({ image }) => image),
+      text,
+    )
+  ) {
     throw new Failure(
       `${text}: error while converting ${format}: Failed to get "write" lock\n` +
         `Is another process using the image [${text}]?`,

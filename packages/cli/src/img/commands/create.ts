@@ -190,9 +190,7 @@ async function completeFromBacking(
     if (!isLamellaError(error)) {
       throw error;
     }
-    throw new Failure(
-      `${openFailureText(error, name.location)}\nCould not open backing image.`,
-    );
+    throw new Failure(`${openFailureText(error, name.location)}\nCould not open backing image.`);
   }
   const [top] = chain.layers;
   await closeLayers(chain.layers);

@@ -82,12 +82,18 @@ export const dd = defineCommand<Settings>({
       await makeImage(session, output, driver, new Map([['size', size]]));
     } catch (error) {
       const why = error instanceof Failure ? error.message : createFailureText(error, output);
-      throw new Failure(`${output}: error while creating output image of type '${targetFormat}': ${why}`);
+      throw new Failure(
+        `${output}: error while creating output image of type '${targetFormat}': ${why}`,
+      );
     }
     if (beyond) {
       complain(session, `${input}: cannot skip to specified offset`);
     }
-    const target = await openImage(session, { text: output, format: targetFormat }, { writable: true });
+    const target = await openImage(
+      session,
+      { text: output, format: targetFormat },
+      { writable: true },
+    );
     await using copy = target.disk;
     try {
       if (size > 0) {

@@ -160,9 +160,7 @@ function humanInfo({ layer, filename, children }: DescribedImage, session: Sessi
     ...(image.clusterSize > 1 ? [`cluster_size: ${image.clusterSize}`] : []),
     ...(image.unclean === true ? ['cleanly shut down: no'] : []),
     ...(backing === undefined ? [] : [backingLine(backing.location, layer, session)]),
-    ...(backing?.format === undefined
-      ? []
-      : [`backing file format: ${backing.format}`]),
+    ...(backing?.format === undefined ? [] : [`backing file format: ${backing.format}`]),
     ...snapshotLines(image.snapshots?.list() ?? []),
     ...(image.details === undefined
       ? []
@@ -212,10 +210,7 @@ function childLines({ name, filename, length, allocated }: ChildNode): readonly 
   ];
 }
 
-function jsonInfo(
-  { layer, filename, children }: DescribedImage,
-  session: Session,
-): JsonValue {
+function jsonInfo({ layer, filename, children }: DescribedImage, session: Session): JsonValue {
   const { image, format } = layer;
   const { backing } = image.references;
   const snapshots = image.snapshots?.list() ?? [];

@@ -16,7 +16,7 @@ import {
 } from '../common-options.js';
 import { createSchema, driverOptions, readOptions } from '../format-options.js';
 import { driverOf } from '../open-image.js';
-import { openSource, snapshotOption, type SnapshotSettings } from '../source-image.js';
+import { openSource, type SnapshotSettings, snapshotOption } from '../source-image.js';
 
 /** qemu-img can't measure these, and scripts that try it count on the error. */
 const NOT_MEASURED: ReadonlySet<string> = new Set(['qed']);

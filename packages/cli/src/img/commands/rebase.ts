@@ -1,4 +1,4 @@
-import { isLamellaError, rebaseImage, ChainResolver } from 'lamella';
+import { ChainResolver, isLamellaError, rebaseImage } from 'lamella';
 import { defineCommand } from '../../command-line/command.js';
 import { Failure, wrongUsage } from '../../command-line/failure.js';
 import { openFailureText } from '../../messages/open-failure.js';
@@ -93,11 +93,15 @@ export const rebase = defineCommand<Settings>({
     const cache = cacheMode(settings.cache);
     sourceCacheMode(settings.sourceCache);
     // Opened once to say what is wrong in the words for it, and then by the operation.
-    const probe = await openImage(session, { text, format, imageOpts }, {
-      writable: true,
-      alone: unsafe,
-      cache,
-    });
+    const probe = await openImage(
+      session,
+      { text, format, imageOpts },
+      {
+        writable: true,
+        alone: unsafe,
+        cache,
+      },
+    );
     const [top] = probe.layers;
     await probe.disk.close();
     if (backingFormat !== undefined && !session.lamella.formats.includes(backingFormat)) {
@@ -106,13 +110,21 @@ export const rebase = defineCommand<Settings>({
     const name = readImageName({ text, imageOpts, format }, session.secrets);
     const line = new ProgressLine(session, settings.progress === true && settings.quiet !== true);
     const named =
-      backing === undefined || backing === '' ? undefined : { location: backing, format: backingFormat };
+      backing === undefined || backing === ''
+        ? undefined
+        : { location: backing, format: backingFormat };
     try {
       if (!unsafe && named !== undefined) {
-        await assertOpens(session.lamella.container.resolve(ChainResolver), named, top.storage.location);
+        await assertOpens(
+          session.lamella.container.resolve(ChainResolver),
+          named,
+          top.storage.location,
+        );
       }
       if (named !== undefined && backingFormat === undefined) {
-        throw new Failure(`Could not change the backing file to '${backing}': backing format must be specified`);
+        throw new Failure(
+          `Could not change the backing file to '${backing}': backing format must be specified`,
+        );
       }
       await rebaseImage(session.lamella.container.resolve(ChainResolver), name.location, {
         format: name.format ?? top.format,
@@ -134,7 +146,9 @@ export const rebase = defineCommand<Settings>({
         );
       }
       throw isLamellaError(error)
-        ? new Failure(`Could not change the backing file to '${backing ?? ''}': ${problemText(error)}`)
+        ? new Failure(
+            `Could not change the backing file to '${backing ?? ''}': ${problemText(error)}`,
+          )
         : error;
     }
     return 0;

@@ -99,7 +99,7 @@ const ACTIONS: Readonly<
     await attempt(`Could not apply snapshot '${name}'`, async () => {
       const store = storeOf(image, 'Block driver does not support snapshots');
       if (!store.list().some((known) => known.id === name || known.name === name)) {
-        throw new Failure("Failed to load snapshot: No such file or directory");
+        throw new Failure('Failed to load snapshot: No such file or directory');
       }
       await store.apply(name);
     });
