@@ -48,6 +48,8 @@ export class Qcow2Driver implements BlockDriver {
   readonly openOptions = ENCRYPTION_OPEN_OPTIONS;
   readonly amendOptions = AMEND_OPTIONS;
   readonly supportsBacking = true;
+  readonly supportsCompression = true;
+  readonly supportsBitmaps = true;
   readonly #codecs: readonly CompressionCodec[];
   readonly #crypto: CryptoPlatform | undefined;
 

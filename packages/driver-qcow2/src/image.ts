@@ -6,6 +6,7 @@ import {
   type CompressionCodec,
   type Extent,
   type Image,
+  type ImageDetails,
   MIN_CACHED_SLICES,
   type OptionValue,
   type References,
@@ -18,9 +19,10 @@ import { StoredBitmaps } from './bitmaps/stored-bitmaps.js';
 import { checkStorage } from './check/check.js';
 import { CompressedClusters } from './compression/compressed-clusters.js';
 import { dataFileOptions, referencesOf } from './data-file/description.js';
+import { imageDetails } from './details.js';
 import type { ImageEncryption } from './encryption/image-encryption.js';
 import { Geometry } from './geometry.js';
-import { AUTOCLEAR, COMPATIBLE, hasFeature, withFeature } from './header/features.js';
+import { AUTOCLEAR, COMPATIBLE, hasFeature, INCOMPATIBLE, withFeature } from './header/features.js';
 import type { Header } from './header/header.js';
 import { L2Entries } from './mapping/l2-entries.js';
 import { Mapper } from './mapping/mapper.js';
@@ -122,6 +124,23 @@ export class Qcow2Image implements Image {
 
   get references(): References {
     return referencesOf(this.#view.parts.header);
+  }
+
+  get subclusterSize(): number {
+    return this.#view.parts.geometry.subclusterSize;
+  }
+
+  get encrypted(): boolean {
+    return this.#view.parts.encryption !== undefined;
+  }
+
+  get unclean(): boolean {
+    return hasFeature(this.#view.parts.header.incompatible, INCOMPATIBLE.dirty);
+  }
+
+  get details(): ImageDetails {
+    const { header, encryption } = this.#view.parts;
+    return imageDetails(header, this, encryption);
   }
 
   get snapshots(): SnapshotStore | undefined {

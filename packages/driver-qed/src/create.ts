@@ -16,6 +16,9 @@ import {
 } from './geometry.js';
 import { encodeHeader, FEATURE, type HeaderValues } from './header-fields.js';
 
+/** Clusters of a table when nobody says otherwise; the default that needs no telling. */
+const DEFAULT_TABLE_SIZE = 4;
+
 /**
  * Create options, named as `qemu-img create -o` names them. The specification allows more than QEMU
  * (7.2) opens: that takes no `table_size` of 1, and no geometry whose largest disk has 2^64 bytes or
@@ -24,13 +27,12 @@ import { encodeHeader, FEATURE, type HeaderValues } from './header-fields.js';
 export const CREATE_OPTIONS: OptionSchema = {
   cluster_size: {
     type: 'size',
-    description: 'Cluster size in bytes, a power of two from 4k to 64M',
+    description: 'Cluster size (in bytes)',
     default: 65536,
   },
   table_size: {
-    type: 'number',
-    description: 'Size of L1 and L2 tables in clusters, a power of two from 1 to 16',
-    default: 4,
+    type: 'size',
+    description: 'L1/L2 table size (in clusters)',
   },
 };
 
@@ -40,8 +42,14 @@ export const CREATE_OPTIONS: OptionSchema = {
  * @throws LamellaError `INVALID_ARGUMENT`, `LIMIT_EXCEEDED`
  */
 export function planCreate(options: CreateOptions): HeaderValues {
-  const clusterSize = powerOfTwo(options, 'cluster_size', MIN_CLUSTER_SIZE, MAX_CLUSTER_SIZE);
-  const tableSize = powerOfTwo(options, 'table_size', 1, MAX_TABLE_SIZE);
+  const clusterSize = powerOfTwo(
+    options,
+    'cluster_size',
+    MIN_CLUSTER_SIZE,
+    MAX_CLUSTER_SIZE,
+    65536,
+  );
+  const tableSize = powerOfTwo(options, 'table_size', 1, MAX_TABLE_SIZE, DEFAULT_TABLE_SIZE);
   const imageSize = checkSize(options.size, clusterSize, tableSize);
   return {
     clusterSize,
@@ -65,8 +73,14 @@ export async function createImage(storage: Storage, options: CreateOptions): Pro
   await storage.flush();
 }
 
-function powerOfTwo(options: CreateOptions, name: string, min: number, max: number): number {
-  const value = options.options[name] ?? CREATE_OPTIONS[name]?.default;
+function powerOfTwo(
+  options: CreateOptions,
+  name: string,
+  min: number,
+  max: number,
+  otherwise: number,
+): number {
+  const value = options.options[name] ?? otherwise;
   if (typeof value !== 'number' || !isPowerOfTwo(value) || value < min || value > max) {
     throw new LamellaError('INVALID_ARGUMENT', `${name} cannot be ${value} for a QED image`, {
       hint: `Give a power of two from ${min} to ${max}.`,

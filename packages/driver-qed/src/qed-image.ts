@@ -61,6 +61,7 @@ export class QedImage implements Image {
   readonly #writable: boolean;
   readonly #geometry: Geometry;
   readonly #allocator: Allocator;
+  readonly unclean: boolean;
   readonly #flusher: Flusher;
   readonly #needCheck: NeedCheck;
   readonly #lookup: Lookup;
@@ -91,6 +92,7 @@ export class QedImage implements Image {
     this.clusterSize = geometry.clusterSize;
     this.#references = { backing: header.backing };
     const unclean = (features & FEATURE.needCheck) !== 0;
+    this.unclean = unclean;
     this.options = {
       cluster_size: geometry.clusterSize,
       table_size: geometry.tableSize,

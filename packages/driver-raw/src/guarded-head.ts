@@ -57,7 +57,9 @@ export class GuardedHead implements Storage {
         position += piece.length;
       }
     };
-    return this.#change(offset + length, put, () => this.#storage.writev(pieces, offset));
+    return this.#change(offset + length, put, () =>
+      (this.#storage.guest ?? this.#storage).writev(pieces, offset),
+    );
   }
 
   writeZeroes(offset: number, length: number, options?: WriteZeroesOptions): Promise<void> {

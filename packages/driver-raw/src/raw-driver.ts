@@ -18,9 +18,8 @@ import { OPEN_OPTIONS, parseWindow, SECTOR_SIZE } from './window.js';
 const CREATE_OPTIONS: OptionSchema = {
   preallocation: {
     type: 'string',
-    description: 'Space to reserve: none, the blocks of the file, or zeroes written to all of it',
+    description: 'Preallocation mode (allowed values: off, falloc, full)',
     choices: ['off', 'falloc', 'full'],
-    default: 'off',
   },
 };
 

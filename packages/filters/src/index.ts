@@ -1,3 +1,14 @@
+export { BlkdebugDriver } from './blkdebug/blkdebug-driver.js';
+export type { BreakpointListener, Breakpoints } from './blkdebug/breakpoints.js';
+export { type BlkdebugEvent, EVENTS as BLKDEBUG_EVENTS, eventOf } from './blkdebug/events.js';
+export { FaultStorage } from './blkdebug/fault-storage.js';
+export {
+  type InjectRule,
+  REQUEST_TYPES,
+  type RequestType,
+  type Rules,
+  type StateRule,
+} from './blkdebug/rules.js';
 export { CopyOnReadDriver } from './copy-on-read.js';
 export { FilterImage } from './filter-image.js';
 export { PartitionDriver } from './partition/partition-driver.js';

@@ -31,11 +31,16 @@ export interface CreateImageOptions {
    * new image. It must exist; its format is found by content if not given, and stored.
    */
   readonly backing?: string | Reference | undefined;
+  /**
+   * Store the name of the backing file without looking at that file, which need not exist; its format is
+   * stored as given. The image then needs a size. False by default.
+   */
+  readonly uncheckedBacking?: boolean | undefined;
   /** Options of the format under qemu-img's names: `{ cluster_size: '2M', compat: '0.10' }`. */
   readonly options?: OptionValues | undefined;
   /** Passphrase of an image to be encrypted, by the options of its format. */
   readonly passphrase?: Passphrase | undefined;
-  /** Asked for the passphrase of encrypted backing files, which are opened for their size. */
+  /** Asked for passphrases of backing files; not needed, since only their size is looked at. */
   readonly passphrases?: PassphraseSource | undefined;
   /** Which files the backing file may name in turn; `'follow'` by default. */
   readonly references?: ReferencePolicy | undefined;
@@ -192,6 +197,9 @@ export class ImageCreator {
     }
     const named: Reference =
       typeof options.backing === 'string' ? { location: options.backing } : options.backing;
+    if (options.uncheckedBacking === true) {
+      return { reference: named };
+    }
     const {
       location,
       format: given,
@@ -203,6 +211,7 @@ export class ImageCreator {
       references: options.references,
       dataFilesBeside: options.dataFilesBeside,
       passphrases: options.passphrases,
+      metadataOnly: true,
     });
     try {
       await this.#assertNotPartOf(layers, target);

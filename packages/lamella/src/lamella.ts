@@ -9,8 +9,12 @@ import {
   COMPRESSION_CODEC,
   type CommitOptions,
   type CommitResult,
+  type CompareOptions,
+  type CompareResult,
+  type ConvertResult,
   checkImage,
   commitImage,
+  compareDisks,
   Disk,
   DiskStorage,
   DriverRegistry,
@@ -33,6 +37,7 @@ import {
 } from 'tsyringe';
 import { registerBuiltins } from './builtins.js';
 import { type ComposePart, composeLayers } from './compose.js';
+import { type ConvertImageOptions, ImageConverter } from './convert-image.js';
 import { type CreateImageOptions, ImageCreator } from './image-creator.js';
 
 /** How a {@link Lamella} is set up. */
@@ -60,6 +65,17 @@ export interface ComposeOptions
   > {
   /** Open the top layer for writing; by default exactly when it is made by this call. */
   readonly writable?: boolean | undefined;
+}
+
+/** How two images are opened and compared. */
+export interface CompareImageOptions
+  extends CompareOptions,
+    Pick<
+      ChainOptions,
+      'format' | 'references' | 'maxDepth' | 'cacheSize' | 'forceShare' | 'cache' | 'passphrases'
+    > {
+  /** Format of the second image; `format` is that of the first. */
+  readonly otherFormat?: string | undefined;
 }
 
 /** How a throw-away overlay is made. */
@@ -189,6 +205,40 @@ export class Lamella {
    */
   rebase(location: string, options: RebaseOptions): Promise<RebaseResult> {
     return rebaseImage(this.container.resolve(ChainResolver), location, options);
+  }
+
+  /**
+   * Copies an image, or several one behind the other, into a new one of any format. Holes and runs of zeroes
+   * stay holes; with `backing`, only what the source's top image holds is copied. The copy is durable when this
+   * resolves; a failure or an abort leaves no part of it.
+   *
+   * @param source - one location, or several
+   * @param target - must not exist, unless `overwrite`
+   * @throws LamellaError as {@link Lamella.open} and {@link Lamella.create}, `ABORTED`, `CHAIN_LOOP` when the
+   * target is a source, `UNSUPPORTED` when it can't be compressed
+   */
+  convert(
+    source: string | readonly string[],
+    target: string,
+    options: ConvertImageOptions,
+  ): Promise<ConvertResult> {
+    const sources = typeof source === 'string' ? [source] : source;
+    return this.container.resolve(ImageConverter).convert(sources, target, options);
+  }
+
+  /**
+   * Finds the first difference between two disks, which may be of any formats and sizes.
+   *
+   * @throws LamellaError as {@link Lamella.open} and reading throw, `ABORTED`
+   */
+  async compare(
+    left: string,
+    right: string,
+    options: CompareImageOptions = {},
+  ): Promise<CompareResult> {
+    await using first = await this.open(left, { ...options, format: options.format });
+    await using second = await this.open(right, { ...options, format: options.otherFormat });
+    return await compareDisks(first, second, options);
   }
 
   /**

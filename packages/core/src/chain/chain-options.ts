@@ -44,6 +44,11 @@ export interface ChainOptions {
    * together with `writable`. False by default.
    */
   readonly forceShare?: boolean | undefined;
+  /**
+   * Only what is known of the images is wanted, no data: encrypted ones open without a passphrase, and
+   * reading from them fails with `PASSPHRASE_REQUIRED`. Not together with `writable`. False by default.
+   */
+  readonly metadataOnly?: boolean | undefined;
   /** How reads and writes reach the device, for every layer; `'writeback'` by default. */
   readonly cache?: CacheMode | undefined;
 }
@@ -60,6 +65,12 @@ export function assertConsistent(options: ChainOptions, location: string): void 
     throw new LamellaError('INVALID_ARGUMENT', `there is no cache mode '${cache}'`, {
       location,
       hint: `Choose one of ${CACHE_MODES.join(', ')}.`,
+    });
+  }
+  if (options.metadataOnly === true && writable === true) {
+    throw new LamellaError('INVALID_ARGUMENT', 'metadataOnly is for reading only', {
+      location,
+      hint: 'Leave out metadataOnly or writable.',
     });
   }
   if (snapshot !== undefined && writable === true) {

@@ -7,7 +7,7 @@ import type {
 } from '../driver/index.js';
 import { type DiskExtent, Engine, type LayerStack, type MissingBacking } from '../engine/index.js';
 import { LamellaError } from '../errors/index.js';
-import type { WriteZeroesOptions } from '../storage/index.js';
+import type { ZeroRangeOptions } from '../storage/index.js';
 import { DiskBitmaps } from './disk-bitmaps.js';
 import { DiskSnapshots } from './disk-snapshots.js';
 import { closeLayers, describeLayer, type Layer, type LayerInfo } from './layer.js';
@@ -147,10 +147,11 @@ export class Disk implements AsyncDisposable {
    *
    * @param offset - bytes
    * @param length - bytes
-   * @param options - whether space may be given back (it may, by default)
-   * @throws LamellaError as {@link Disk.write}
+   * @param options - whether space may be given back and zeroes be written (both, by default)
+   * @throws LamellaError as {@link Disk.write}; `UNSUPPORTED` where zeroes may not be written but would have to
+   * be; the beginning of the range may be zeroed then
    */
-  writeZeroes(offset: number, length: number, options: WriteZeroesOptions = {}): Promise<void> {
+  writeZeroes(offset: number, length: number, options: ZeroRangeOptions = {}): Promise<void> {
     return this.#settled(this.#engine.writeZeroes(offset, length, options));
   }
 
@@ -283,7 +284,7 @@ export class Disk implements AsyncDisposable {
   }
 
   /** @internal The open layers, for another disk on top of this one. */
-  get openLayers(): readonly Layer[] {
+  get openLayers(): OpenLayers {
     return this.#all;
   }
 
@@ -292,8 +293,9 @@ export class Disk implements AsyncDisposable {
     return this.#layers[0].writeThrough === true ? change.then(() => this.#engine.flush()) : change;
   }
 
-  get #all(): readonly Layer[] {
-    return [...this.#layers, ...this.#borrowed];
+  get #all(): OpenLayers {
+    const [top, ...lower] = this.#layers;
+    return [top, ...lower, ...this.#borrowed];
   }
 
   async #close(): Promise<void> {

@@ -16,6 +16,8 @@ export interface ImageName {
 const JSON_PREFIX = 'json:';
 /** A file name is a path, whatever it looks like. */
 const LOOKS_LIKE_SCHEME = /^[a-z][a-z0-9+.-]+:/i;
+/** What a storage over another one calls it: such a name is a storage, not an image in one. */
+const CHILD_OF_FILTER = 'image';
 /** Longest `json:` name taken; an image's header holds at most 1023 bytes. */
 const MAX_JSON = 64 * 1024;
 /** Keys that say nothing Lamella acts upon and that change no content. */
@@ -38,15 +40,14 @@ export function parseImageName(name: string, namedBy: string): ImageName {
 function parseJsonName(text: string, namedBy: string): ImageName {
   const keys = new Map<string, OptionValue>();
   flatten(parseJson(text, namedBy), '', keys, namedBy, 0);
-  const driver = takeText(keys, 'driver', namedBy);
-  const fileDriver = takeText(keys, 'file.driver', namedBy);
-  const filename = takeText(keys, 'file.filename', namedBy) ?? takeText(keys, 'filename', namedBy);
-  const dataFile = takeDataFile(keys, namedBy);
-  if (filename === undefined) {
-    throw unsupported('a json: name without a file name', namedBy);
+  if ([...keys.keys()].some((key) => key.split('.')[0] === CHILD_OF_FILTER)) {
+    return { location: jsonLocation(Object.fromEntries(keys)), format: 'raw' };
   }
-  if (fileDriver !== undefined && fileDriver !== 'file') {
-    throw unsupported(`a json: name over the protocol '${fileDriver}'`, namedBy);
+  const driver = takeText(keys, 'driver', namedBy);
+  const location = storageLocation(keys, namedBy);
+  const dataFile = takeDataFile(keys, namedBy);
+  if (location === undefined) {
+    throw unsupported('a json: name without a file name', namedBy);
   }
   const options: Record<string, OptionValue> = {};
   for (const [key, value] of keys) {
@@ -59,11 +60,35 @@ function parseJsonName(text: string, namedBy: string): ImageName {
     options[key] = value;
   }
   return {
-    location: plainPath(filename),
+    location,
     format: driver === 'file' ? 'raw' : driver,
     options: Object.keys(options).length === 0 ? undefined : options,
     ...(dataFile === undefined ? {} : { dataFile: plainPath(dataFile) }),
   };
+}
+
+/**
+ * The file of a `json:` name as a location: a path, or for any other storage `json:` with what the name says
+ * of it. Takes the keys.
+ */
+function storageLocation(keys: Map<string, OptionValue>, namedBy: string): string | undefined {
+  const driver = takeText(keys, 'file.driver', namedBy);
+  if (driver === undefined || driver === 'file') {
+    const name = takeText(keys, 'file.filename', namedBy) ?? takeText(keys, 'filename', namedBy);
+    return name === undefined ? undefined : plainPath(name);
+  }
+  const options: Record<string, OptionValue> = { driver };
+  for (const [key, value] of keys) {
+    if (key.startsWith('file.')) {
+      options[key.slice('file.'.length)] = value;
+      keys.delete(key);
+    }
+  }
+  return jsonLocation(options);
+}
+
+function jsonLocation(options: OptionValues): string {
+  return `${JSON_PREFIX}${JSON.stringify(options)}`;
 }
 
 /** A location that is this path, even if the path looks like another kind of location. */
@@ -108,7 +133,13 @@ function flatten(
   namedBy: string,
   depth: number,
 ): void {
-  if (typeof value !== 'object' || value === null || Array.isArray(value) || depth > 8) {
+  const nested = depth > 0 && Array.isArray(value);
+  if (
+    typeof value !== 'object' ||
+    value === null ||
+    (Array.isArray(value) && !nested) ||
+    depth > 8
+  ) {
     throw new LamellaError('INVALID_ARGUMENT', 'a json: name must be an object', {
       location: namedBy,
     });

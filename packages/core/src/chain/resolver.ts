@@ -46,6 +46,7 @@ export interface LayerOptions
       | 'cache'
       | 'passphrase'
       | 'passphrases'
+      | 'metadataOnly'
       | 'snapshot'
     > {
   /** The files that are open already, top first: none of them may be the same. */
@@ -132,8 +133,7 @@ export class ChainResolver {
    * and driver throw
    */
   async openLayer(name: ImageName, options: LayerOptions): Promise<Layer> {
-    const { driver: storageDriver, location } = this.#storages.resolve(name.location);
-    const storage = await storageDriver.open(location, {
+    const storage = await this.#storages.open(name.location, {
       writable: options.writable,
       cache: options.cache,
     });
@@ -188,6 +188,7 @@ export class ChainResolver {
           passphrase,
           options: name.options,
           forCheck,
+          metadataOnly: options.metadataOnly,
           recognise: probed ? recognise : undefined,
           beforeWriting: followOnce,
           openDataFile: (reference) => dataFile.open(reference),
@@ -336,13 +337,28 @@ function forEveryLayer({
   forceShare,
   cache,
   passphrases,
+  metadataOnly,
 }: ChainOptions): LayerOptionsForAll {
-  return { cacheSize, references, dataFilesBeside, forceShare, cache, passphrases };
+  return {
+    cacheSize,
+    references,
+    dataFilesBeside,
+    forceShare,
+    cache,
+    passphrases,
+    metadataOnly,
+  };
 }
 
 type LayerOptionsForAll = Pick<
   LayerOptions,
-  'cacheSize' | 'references' | 'dataFilesBeside' | 'forceShare' | 'cache' | 'passphrases'
+  | 'cacheSize'
+  | 'references'
+  | 'dataFilesBeside'
+  | 'forceShare'
+  | 'cache'
+  | 'passphrases'
+  | 'metadataOnly'
 >;
 
 function assertDepth(chain: readonly ChainLink[], maxDepth: number): void {

@@ -15,6 +15,11 @@ export interface OpenOptions {
   readonly options?: OptionValues | undefined;
   /** Key of an encrypted image. Never logged, never part of a message. */
   readonly passphrase?: string | Uint8Array | undefined;
+  /**
+   * Only what is known of the image is wanted, no data of the guest: an encrypted image opens without a
+   * passphrase then, and reading from it fails with `PASSPHRASE_REQUIRED`. Never with `writable`.
+   */
+  readonly metadataOnly?: boolean | undefined;
   /** Open for a check: tolerate damage that `Image.check` can report or mend. */
   readonly forCheck?: boolean | undefined;
   /**
@@ -131,6 +136,12 @@ export interface BlockDriver {
 
   /** Whether {@link CreateOptions.backing} is understood. */
   readonly supportsBacking?: boolean;
+
+  /** Whether images can hold compressed clusters, by some of the options at least. */
+  readonly supportsCompression?: boolean;
+
+  /** Whether images can hold dirty bitmaps, by some of the options at least. */
+  readonly supportsBitmaps?: boolean;
 }
 
 /** Multi-injection token: every registered {@link BlockDriver}. */

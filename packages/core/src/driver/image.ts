@@ -21,6 +21,17 @@ export interface ZeroContext extends ClearContext {
   readonly unmap: boolean;
 }
 
+/** A fact about an image. */
+export type DetailValue = string | number | boolean | ImageDetails | readonly DetailValue[];
+
+/**
+ * Facts about an image that belong to its format, in the order in which they are told: names in lower case
+ * with dashes, as `qemu-img info --output=json` has them under `format-specific`.
+ */
+export interface ImageDetails {
+  readonly [name: string]: DetailValue;
+}
+
 /** Space that is reserved before it is written: none, the metadata, the file's blocks, or zeroes in all of it. */
 export type Preallocation = 'off' | 'metadata' | 'falloc' | 'full';
 
@@ -57,12 +68,23 @@ export interface Image {
   /** Size of the guest's disk in bytes. */
   readonly size: number;
   /**
+   * Smallest part of a cluster, in bytes, that can be allocated while the rest of it is not; the cluster by
+   * default.
+   */
+  readonly subclusterSize?: number | undefined;
+  /**
    * Unit of allocation in bytes; 1 for an image that never allocates. Two writes to one cluster may
    * depend on each other, writes to two clusters never do.
    */
   readonly clusterSize: number;
   /** Files that the image names, as written. */
   readonly references: References;
+  /** What else is worth knowing of the image, for people and programs; see {@link ImageDetails}. */
+  readonly details?: ImageDetails | undefined;
+  /** Whether the guest's data are encrypted; false by default. */
+  readonly encrypted?: boolean | undefined;
+  /** Whether the image was last left without being closed; false by default. */
+  readonly unclean?: boolean | undefined;
   /** Properties of the image under the names of its create options, for people: `cluster_size`, … */
   readonly options: Readonly<Record<string, OptionValue>>;
 

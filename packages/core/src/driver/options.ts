@@ -16,12 +16,41 @@ export interface OptionField {
   readonly default?: OptionValue;
   /** The only values allowed, for a `string`. */
   readonly choices?: readonly string[];
+  /**
+   * Only a place in lists: the value reaches the driver in another way, and is refused among the options.
+   * See {@link PLACE_OF_SIZE}.
+   */
+  readonly elsewhere?: boolean;
   /** The value appears in no message. */
   readonly secret?: boolean;
 }
 
 /** What options there are; feeds validation, `-o help` and the docs. */
 export type OptionSchema = Readonly<Record<string, OptionField>>;
+
+/**
+ * Entries that a driver may put into `BlockDriver.createOptions` for values that come to it in other
+ * ways, where they stand among its options in lists for people: size and backing file as fields of
+ * `CreateOptions`, the secret as its passphrase. They are never among the options that a driver gets.
+ */
+export const PLACE_OF_SIZE: OptionSchema = {
+  size: { type: 'size', description: 'Virtual disk size', elsewhere: true },
+};
+
+/** The same for the backing file; see {@link PLACE_OF_SIZE}. */
+export const PLACE_OF_BACKING: OptionSchema = {
+  backing_file: { type: 'string', description: 'File name of a base image', elsewhere: true },
+  backing_fmt: { type: 'string', description: 'Image format of the base image', elsewhere: true },
+};
+
+/** The same for the passphrase; see {@link PLACE_OF_SIZE}. */
+export const PLACE_OF_KEY_SECRET: OptionSchema = {
+  'encrypt.key-secret': {
+    type: 'string',
+    description: 'ID of secret providing qcow AES key or LUKS passphrase',
+    elsewhere: true,
+  },
+};
 
 const SUFFIXES = 'bkmgtpe';
 
@@ -56,8 +85,8 @@ export function parseOptions(
   const result: Record<string, OptionValue> = {};
   for (const [name, value] of Object.entries(values)) {
     const field = Object.hasOwn(schema, name) ? schema[name] : undefined;
-    if (field === undefined) {
-      const known = Object.keys(schema);
+    if (field === undefined || field.elsewhere === true) {
+      const known = Object.keys(schema).filter((key) => schema[key]?.elsewhere !== true);
       throw new LamellaError('INVALID_ARGUMENT', `unknown option '${name}' for ${context}`, {
         hint: known.length === 0 ? 'There are no options.' : `Known options: ${known.join(', ')}.`,
       });

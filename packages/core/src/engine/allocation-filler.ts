@@ -2,6 +2,7 @@ import { zeroes } from '../bytes/index.js';
 import type { Allocation } from '../driver/index.js';
 import type { Storage } from '../storage/index.js';
 import type { CipherWriter } from './cipher-io.js';
+import { guestOf } from './guest.js';
 import type { Locator } from './locator.js';
 import type { Reader } from './reader.js';
 
@@ -26,7 +27,8 @@ export class AllocationFiller {
    * @param offset - guest offset of the data
    */
   async fill(allocation: Allocation, bytes: Uint8Array, offset: number): Promise<void> {
-    const { copyBefore, copyAfter, storage, cipher } = allocation;
+    const { copyBefore, copyAfter, cipher } = allocation;
+    const storage = guestOf(allocation.storage);
     if (cipher !== undefined) {
       await this.#ciphered.fill(allocation, cipher, bytes, offset);
       return;
@@ -51,7 +53,8 @@ export class AllocationFiller {
       await this.#ciphered.fill(allocation, allocation.cipher, undefined, offset);
       return;
     }
-    await allocation.storage.writeZeroes(allocation.offset, allocation.length, { unmap });
+    const storage = guestOf(allocation.storage);
+    await storage.writeZeroes(allocation.offset, allocation.length, { unmap });
     await this.#copyEdges(allocation, offset);
   }
 
@@ -69,7 +72,8 @@ export class AllocationFiller {
   }
 
   async #copyEdges(allocation: Allocation, offset: number): Promise<void> {
-    const { copyBefore, copyAfter, length, storage, fresh } = allocation;
+    const { copyBefore, copyAfter, length, fresh } = allocation;
+    const storage = guestOf(allocation.storage);
     await this.#copy(
       offset - copyBefore,
       copyBefore,

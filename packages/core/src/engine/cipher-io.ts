@@ -1,6 +1,7 @@
 import { type Awaitable, alignDown, alignUp, isPromise } from '../bytes/index.js';
 import type { Allocation, DataExtent, InPlace } from '../driver/index.js';
 import { CIPHER_SECTOR, type RangeCipher } from '../platform/index.js';
+import { guestOf } from './guest.js';
 import { Pending } from './pending.js';
 import type { Reader } from './reader.js';
 
@@ -36,7 +37,7 @@ export function readCiphered(
     return readInPieces({ storage, offset }, range, buffer);
   }
   const { cipher, position } = range;
-  const read = storage.read(buffer, offset);
+  const read = guestOf(storage).read(buffer, offset);
   return isPromise(read)
     ? read.then(() => cipher.decrypt(buffer, position))
     : cipher.decrypt(buffer, position);
@@ -64,7 +65,7 @@ async function readPiece(
   { cipher, position }: RangeCipher,
   piece: Uint8Array,
 ): Promise<void> {
-  await storage.read(piece, offset);
+  await guestOf(storage).read(piece, offset);
   await cipher.decrypt(piece, position);
 }
 
@@ -117,7 +118,7 @@ export class CipherWriter {
    * @param bytes - the placement's part of the write
    */
   async writeInPlace(placement: InPlace, range: RangeCipher, bytes: Uint8Array): Promise<void> {
-    const { storage } = placement;
+    const storage = guestOf(placement.storage);
     const { cipher, position } = range;
     const { start, end } = cipherSectors(position, bytes.length);
     const host = placement.offset - (position - start);
@@ -152,7 +153,8 @@ export class CipherWriter {
     bytes: Uint8Array | undefined,
     offset: number,
   ): Promise<void> {
-    const { storage, length, copyBefore, copyAfter } = allocation;
+    const { length, copyBefore, copyAfter } = allocation;
+    const storage = guestOf(allocation.storage);
     const { cipher, position } = range;
     const toHost = allocation.offset - position;
     const toGuest = offset - position;

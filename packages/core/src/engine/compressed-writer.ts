@@ -19,6 +19,8 @@ interface Compressing {
 export class CompressedWriter {
   readonly #top: EngineLayer;
   readonly #writer: Writer;
+  /** Done when every store of the request before has begun. */
+  #turn: Promise<void> = Promise.resolve();
 
   /**
    * @param writer - for clusters that do not get smaller, and for its order among all changes
@@ -30,7 +32,7 @@ export class CompressedWriter {
 
   /**
    * Compresses several clusters at once and stores each as soon as those before it are under way, so that
-   * they lie in order.
+   * they lie in order; those of a later request begin after those of an earlier one.
    *
    * @throws LamellaError `UNSUPPORTED`, `INVALID_ARGUMENT` when the range is not of whole clusters
    */
@@ -43,6 +45,11 @@ export class CompressedWriter {
     const queue: Compressing[] = [];
     const pending = new Pending(atOnce);
     let started = 0;
+    const before = this.#turn;
+    let begun: () => void = () => undefined;
+    this.#turn = new Promise((resolve) => {
+      begun = resolve;
+    });
     try {
       while (!pending.failed && (started < bytes.length || queue.length > 0)) {
         for (; started < bytes.length && queue.length < atOnce; started += unit) {
@@ -52,6 +59,7 @@ export class CompressedWriter {
         const next = queue.shift();
         if (next !== undefined) {
           const compressed = await next.compressed;
+          await before;
           await pending.room();
           pending.add(this.#store(compressor, next, compressed));
         }
@@ -59,6 +67,7 @@ export class CompressedWriter {
     } catch (error) {
       pending.fail(error);
     }
+    begun();
     // The caller may change the bytes once this is over, so nobody may be compressing them still.
     await Promise.allSettled(queue.map(({ compressed }) => compressed));
     await pending.settle();

@@ -1,7 +1,7 @@
 import { isPromise } from '../bytes/index.js';
 import type { LongOperation, OptionValues, ResizeContext, ResizeOptions } from '../driver/index.js';
 import { LamellaError } from '../errors/index.js';
-import type { WriteZeroesOptions } from '../storage/index.js';
+import type { ZeroRangeOptions } from '../storage/index.js';
 import { CompressedWriter } from './compressed-writer.js';
 import { type DiskExtent, listExtents } from './extents.js';
 import type { EngineLayer, LayerStack } from './layers.js';
@@ -84,7 +84,7 @@ export class Engine {
   }
 
   /** See `Disk.writeZeroes`. */
-  async writeZeroes(offset: number, length: number, options: WriteZeroesOptions): Promise<void> {
+  async writeZeroes(offset: number, length: number, options: ZeroRangeOptions): Promise<void> {
     this.#checkWritable();
     this.#checkRange(offset, length);
     if (length > 0) {

@@ -3,6 +3,7 @@ import type { Extent } from '../driver/index.js';
 import type { Storage } from '../storage/index.js';
 import { readCiphered } from './cipher-io.js';
 import { checkedLength } from './contract.js';
+import { guestOf } from './guest.js';
 import { type LayerStack, missingBackingError } from './layers.js';
 import { Pending } from './pending.js';
 
@@ -52,7 +53,7 @@ export class Reader {
     switch (extent.kind) {
       case 'data':
         return extent.cipher === undefined
-          ? extent.storage.read(buffer, extent.offset)
+          ? guestOf(extent.storage).read(buffer, extent.offset)
           : readCiphered(extent, extent.cipher, buffer);
       case 'zero':
         buffer.fill(0);
@@ -102,7 +103,8 @@ export class Reader {
     let run: Run | undefined;
     const readRun = (): void => {
       if (run !== undefined) {
-        pending.add(run.storage.read(buffer.subarray(run.from, run.from + run.length), run.offset));
+        const part = buffer.subarray(run.from, run.from + run.length);
+        pending.add(guestOf(run.storage).read(part, run.offset));
         run = undefined;
       }
     };

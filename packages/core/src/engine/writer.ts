@@ -9,10 +9,11 @@ import type {
   ZeroContext,
 } from '../driver/index.js';
 import { LamellaError } from '../errors/index.js';
-import type { WriteZeroesOptions } from '../storage/index.js';
+import type { ZeroRangeOptions } from '../storage/index.js';
 import { AllocationFiller } from './allocation-filler.js';
 import { CipherWriter, cipherSectors } from './cipher-io.js';
 import { checkedLength } from './contract.js';
+import { guestOf } from './guest.js';
 import type { EngineLayer, LayerStack } from './layers.js';
 import type { Locator } from './locator.js';
 import { Pending } from './pending.js';
@@ -75,7 +76,7 @@ export class Writer {
     if (placement.cipher !== undefined) {
       return this.#writeSectors(placement, bytes, offset);
     }
-    const written = placement.storage.write(bytes, placement.offset);
+    const written = guestOf(placement.storage).write(bytes, placement.offset);
     if (!isPromise(written)) {
       return undefined;
     }
@@ -84,10 +85,27 @@ export class Writer {
   }
 
   /** Makes a range read as zeroes, by metadata where the format can. */
-  async writeZeroes(offset: number, length: number, options: WriteZeroesOptions): Promise<void> {
+  async writeZeroes(offset: number, length: number, options: ZeroRangeOptions): Promise<void> {
+    const { unmap = true, fallback = true } = options;
     await this.exclusively(offset, length, () =>
-      this.zeroRange(offset, offset + length, options.unmap ?? true),
+      fallback
+        ? this.zeroRange(offset, offset + length, unmap)
+        : this.#zeroWithoutWriting(offset, offset + length, unmap),
     );
+  }
+
+  async #zeroWithoutWriting(offset: number, end: number, unmap: boolean): Promise<void> {
+    for (let position = offset; position < end; ) {
+      const done = await this.#zeroByMetadata(position, end, unmap);
+      if (done === 0) {
+        throw new LamellaError('UNSUPPORTED', 'zeroes would have to be written here', {
+          location: this.#top.storage.location,
+          offset: position,
+          hint: 'Allow the fallback, or zero whole clusters of a format that can.',
+        });
+      }
+      position += done;
+    }
   }
 
   /** Makes a range read as zeroes; the caller has seen to it that nothing else is under way there. */
@@ -271,13 +289,13 @@ export class Writer {
 
   #writeInPlace(placement: InPlace, bytes: Uint8Array): Awaitable<void> {
     return placement.cipher === undefined
-      ? placement.storage.write(bytes, placement.offset)
+      ? guestOf(placement.storage).write(bytes, placement.offset)
       : this.#ciphered.writeInPlace(placement, placement.cipher, bytes);
   }
 
   #zeroInPlace(placement: InPlace, unmap: boolean): Awaitable<void> {
     return placement.cipher === undefined
-      ? placement.storage.writeZeroes(placement.offset, placement.length, { unmap })
+      ? guestOf(placement.storage).writeZeroes(placement.offset, placement.length, { unmap })
       : this.#ciphered.writeInPlace(placement, placement.cipher, new Uint8Array(placement.length));
   }
 

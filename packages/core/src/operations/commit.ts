@@ -20,11 +20,20 @@ export interface CommitOptions
       | 'cacheSize'
       | 'dataFile'
       | 'dataFilesBeside'
+      | 'cache'
       | 'passphrase'
       | 'passphrases'
     > {
   /** Leave the overlay's data where it is; by default the overlay is emptied. */
   readonly keep?: boolean | undefined;
+  /**
+   * How many layers down the image is that takes the data; 1 by default, the backing image. With more,
+   * everything between is written into it too, the overlay is kept, and the images between show something
+   * else afterwards.
+   */
+  readonly depth?: number | undefined;
+  /** Awaited before each step, with its bytes: holds the operation back to a rate. */
+  readonly pace?: ((bytes: number) => Promise<void>) | undefined;
 }
 
 /** What a commit has done. */
@@ -57,6 +66,7 @@ export async function commit(
   options: CommitOptions = {},
 ): Promise<CommitResult> {
   const { format, references, maxDepth, cacheSize, dataFile, dataFilesBeside } = options;
+  const { cache, passphrase, passphrases, depth = 1 } = options;
   const { layers, missing } = await resolver.open(location, {
     format,
     references,
@@ -64,24 +74,27 @@ export async function commit(
     cacheSize,
     dataFile,
     dataFilesBeside,
-    passphrase: options.passphrase,
-    passphrases: options.passphrases,
+    cache,
+    passphrase,
+    passphrases,
     writable: true,
-    writableLayers: 2,
+    writableLayers: depth + 1,
   });
   try {
-    const [top, base, ...below] = layers;
-    if (base === undefined) {
+    const [top] = layers;
+    const base = layers[depth];
+    const below = layers.slice(depth + 1);
+    if (base === undefined || depth < 1) {
       throw noBacking(top, missing !== undefined);
     }
     // What the top image does not hold itself is never looked at: it may be changing.
     const nothingBelow = { namedBy: top.storage.location, reference: base.storage.location };
-    const source = new Disk([top], [], nothingBelow);
+    const source = new Disk([top, ...layers.slice(1, depth)], [], nothingBelow);
     const target = new Disk([base], below, missing);
     const result = await copyDown(source, target, options);
     await target.flush();
     const { makeEmpty } = top.image;
-    const emptied = options.keep !== true && makeEmpty !== undefined;
+    const emptied = options.keep !== true && depth === 1 && makeEmpty !== undefined;
     if (emptied) {
       throwIfAborted(options.signal, location);
       await makeEmpty.call(top.image);
@@ -95,7 +108,7 @@ export async function commit(
 async function copyDown(
   source: Disk,
   target: Disk,
-  { signal, onProgress }: CommitOptions,
+  { signal, onProgress, pace }: CommitOptions,
 ): Promise<Pick<CommitResult, 'copied' | 'zeroed'>> {
   if (!target.isWritable) {
     throw new LamellaError(
@@ -115,11 +128,12 @@ async function copyDown(
   for await (const { kind, offset, length, layer } of source.extents({
     ...(signal === undefined ? {} : { signal }),
   })) {
-    if (layer === 0 && kind === 'zero') {
+    if (layer !== undefined && kind === 'zero') {
       await target.writeZeroes(offset, length);
       zeroed += length;
-    } else if (layer === 0) {
+    } else if (layer !== undefined) {
       await forEachStep(source, offset, length, signal, async (buffer, position) => {
+        await pace?.(buffer.length);
         await source.read(buffer, position);
         await target.write(buffer, position);
         copied += buffer.length;

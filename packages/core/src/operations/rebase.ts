@@ -20,6 +20,7 @@ export interface RebaseOptions
       | 'cacheSize'
       | 'dataFile'
       | 'dataFilesBeside'
+      | 'cache'
       | 'passphrase'
       | 'passphrases'
     > {
@@ -68,6 +69,7 @@ export async function rebase(
     cacheSize,
     dataFile,
     dataFilesBeside,
+    cache: options.cache,
     passphrase: options.passphrase,
     passphrases: options.passphrases,
     writable: true,

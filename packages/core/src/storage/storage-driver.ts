@@ -9,6 +9,14 @@ export interface StorageOpenOptions {
   readonly writable: boolean;
   /** How writes reach the device; `'writeback'` by default. A storage without a cache ignores it. */
   readonly cache?: CacheMode | undefined;
+  /**
+   * Opens what lies below a filter, in the same way; given by the registry.
+   *
+   * @param location - with its scheme
+   * @param readOnly - for reading, however the filter is opened
+   * @throws LamellaError `UNKNOWN_SCHEME`, and what the driver of that scheme throws
+   */
+  readonly openBelow?: ((location: string, readOnly?: boolean) => Promise<Storage>) | undefined;
 }
 
 /** How a storage is made. */
@@ -19,7 +27,10 @@ export interface StorageCreateOptions {
   readonly permissions?: StoragePermissions | undefined;
 }
 
-/** Opens storages of one scheme (`file`, `nbd`, `http`, …). */
+/**
+ * Opens storages of one scheme (`file`, `nbd`, `http`, …). A location with the scheme is `SCHEME:…`; one with
+ * options is `json:` and an object whose `driver` is the scheme.
+ */
 export interface StorageDriver {
   /** The part before `:` in a location. `file` also serves locations without a scheme. */
   readonly scheme: string;

@@ -1,6 +1,7 @@
 import { injectAll, injectable } from 'tsyringe';
 import { LamellaError } from '../errors/index.js';
-import { STORAGE_DRIVER, type StorageDriver } from './storage-driver.js';
+import type { Storage } from './storage.js';
+import { STORAGE_DRIVER, type StorageDriver, type StorageOpenOptions } from './storage-driver.js';
 
 /** A location taken apart. */
 export interface StorageName {
@@ -34,7 +35,8 @@ export class StorageRegistry {
    * @throws LamellaError `UNKNOWN_SCHEME`; `DUPLICATE_DRIVER` when two drivers serve that scheme
    */
   resolve(location: string): StorageName {
-    const scheme = SCHEME.exec(location)?.[1] ?? 'file';
+    const named = SCHEME.exec(location)?.[1] ?? 'file';
+    const scheme = named === 'json' ? (driverOf(location) ?? named) : named;
     const driver = this.#drivers.get(scheme.toLowerCase());
     if (this.#duplicates.has(scheme.toLowerCase())) {
       throw new LamellaError(
@@ -50,5 +52,34 @@ export class StorageRegistry {
       });
     }
     return { driver, location };
+  }
+
+  /**
+   * Opens a storage by its location, filters with what lies below them.
+   *
+   * @throws LamellaError `UNKNOWN_SCHEME`, `DUPLICATE_DRIVER`, and what the driver throws
+   */
+  async open(location: string, options: StorageOpenOptions): Promise<Storage> {
+    const name = this.resolve(location);
+    return name.driver.open(name.location, {
+      ...options,
+      openBelow: (below, readOnly = false) =>
+        this.open(below, { ...options, writable: options.writable && !readOnly }),
+    });
+  }
+}
+
+/** The driver that a `json:` location names, if it is one. */
+function driverOf(location: string): string | undefined {
+  try {
+    const options: unknown = JSON.parse(location.slice('json:'.length));
+    return typeof options === 'object' &&
+      options !== null &&
+      'driver' in options &&
+      typeof options.driver === 'string'
+      ? options.driver
+      : undefined;
+  } catch {
+    return undefined;
   }
 }

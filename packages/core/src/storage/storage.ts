@@ -15,6 +15,12 @@ export interface WriteZeroesOptions {
   readonly unmap?: boolean;
 }
 
+/** How a disk's bytes are to be zeroed. */
+export interface ZeroRangeOptions extends WriteZeroesOptions {
+  /** Write zeroes where metadata can't say it (default). `false` fails with `UNSUPPORTED` instead. */
+  readonly fallback?: boolean;
+}
+
 /**
  * A flat, random-access sequence of bytes in which an image lives: a file, a block device, memory,
  * something remote. Offsets and lengths are bytes.
@@ -29,6 +35,12 @@ export interface Storage {
   readonly identity?: string | undefined;
   /** Whether writes are allowed. */
   readonly writable: boolean;
+  /**
+   * Where the engine reads and writes the guest's data, if that is to be told from what a driver reads and
+   * writes for itself: the same bytes by another way. A filter that treats the two differently has it; this
+   * storage itself where there is none.
+   */
+  readonly guest?: Storage | undefined;
   /** Length in bytes, kept current by writes and truncations made through this object. */
   readonly size: number;
 
@@ -87,6 +99,14 @@ export interface Storage {
 
   /** Where the range is sparse. A platform that can't tell answers `data`. */
   map(offset: number, length: number): Awaitable<StorageExtent>;
+
+  /**
+   * Bytes of space that the storage takes where it lives, which holes make less than its size. A platform
+   * that can't tell has no such method.
+   *
+   * @throws LamellaError `IO_ERROR`, `CLOSED`
+   */
+  allocatedSize?(): Awaitable<number>;
 
   /**
    * Copies from another storage without moving the bytes through this process, where that can be done.

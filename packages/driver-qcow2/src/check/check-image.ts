@@ -33,6 +33,7 @@ export class CheckImage implements Image {
   readonly clusterSize: number;
   readonly references: References;
   readonly options: Readonly<Record<string, OptionValue>>;
+  readonly encrypted: boolean;
   readonly #storage: Storage;
 
   constructor(storage: Storage, header: Header) {
@@ -41,6 +42,7 @@ export class CheckImage implements Image {
     this.size = header.size;
     this.clusterSize = geometry.clusterSize;
     this.references = referencesOf(header);
+    this.encrypted = header.cryptMethod !== 0;
     this.options = {
       compat: header.version === 3 ? '1.1' : '0.10',
       cluster_size: geometry.clusterSize,

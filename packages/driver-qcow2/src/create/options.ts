@@ -4,6 +4,8 @@ import {
   isPowerOfTwo,
   LamellaError,
   type OptionSchema,
+  PLACE_OF_BACKING,
+  PLACE_OF_SIZE,
   PREALLOCATIONS,
   type Preallocation,
   parseOptions,
@@ -12,49 +14,48 @@ import { DATA_FILE_OPTIONS, type NewDataFile, readDataFile } from '../data-file/
 import { ENCRYPTION_OPTIONS, type NewEncryption, readEncryption } from '../encryption/options.js';
 import { COMPRESSION_TYPES, type CompressionType, MAX_BACKING_NAME } from '../header/header.js';
 
-/** Options of new images, as qemu-img calls them. */
+/** Options of new images, under the names and in the order of qemu-img. */
 export const CREATE_OPTIONS: OptionSchema = {
-  compat: {
-    type: 'string',
-    description: "Version of the format: '1.1' (version 3) or '0.10' (version 2)",
-    default: '1.1',
-    choices: ['1.1', '0.10', 'v3', 'v2'],
-  },
+  ...ENCRYPTION_OPTIONS,
   cluster_size: {
     type: 'size',
-    description: 'Cluster size in bytes, a power of two from 512 to 2M',
+    description: 'qcow2 cluster size',
     default: 65536,
-  },
-  refcount_bits: {
-    type: 'number',
-    description: 'Width of a reference count in bits, a power of two from 1 to 64',
-    default: 16,
-  },
-  lazy_refcounts: {
-    type: 'boolean',
-    description: 'Allow reference counts to be updated late',
-    default: false,
   },
   extended_l2: {
     type: 'boolean',
-    description: 'Allocate in 32nds of a cluster (extended L2 entries)',
+    description: 'Extended L2 tables',
     default: false,
-  },
-  compression_type: {
-    type: 'string',
-    description: 'How compressed clusters are compressed',
-    default: 'zlib',
-    choices: COMPRESSION_TYPES,
   },
   preallocation: {
     type: 'string',
-    description:
-      'Space to reserve: none, the metadata, the blocks of the file, or zeroes written to it',
-    default: 'off',
+    description: 'Preallocation mode (allowed values: off, metadata, falloc, full)',
     choices: PREALLOCATIONS,
   },
+  compression_type: {
+    type: 'string',
+    description: 'Compression method used for image cluster compression',
+    default: 'zlib',
+    choices: COMPRESSION_TYPES,
+  },
+  ...PLACE_OF_SIZE,
+  compat: {
+    type: 'string',
+    description: 'Compatibility level (v2 [0.10] or v3 [1.1])',
+    choices: ['1.1', '0.10', 'v3', 'v2'],
+  },
+  ...PLACE_OF_BACKING,
   ...DATA_FILE_OPTIONS,
-  ...ENCRYPTION_OPTIONS,
+  lazy_refcounts: {
+    type: 'boolean',
+    description: 'Postpone refcount updates',
+    default: false,
+  },
+  refcount_bits: {
+    type: 'number',
+    description: 'Width of a reference count entry in bits',
+    default: 16,
+  },
 };
 
 /** Checked options of a new image. */

@@ -9,17 +9,15 @@ import {
 export const DATA_FILE_OPTIONS: OptionSchema = {
   data_file: {
     type: 'string',
-    description: 'Path of an external data file, relative to the image',
+    description: 'File name of an external data file',
   },
   data_file_raw: {
     type: 'boolean',
-    description: 'The external data file has to be the disk as a raw image at all times',
-    default: false,
+    description: 'The external data file must stay valid as a raw image',
   },
   keep_data_file: {
     type: 'boolean',
-    description: 'The external data file exists already and keeps its content',
-    default: false,
+    description: 'Assume the external data file already exists and do not overwrite it',
   },
 };
 

@@ -3,6 +3,7 @@ import {
   type Awaitable,
   type DataCipher,
   type Extent,
+  type ImageDetails,
   isPromise,
   LamellaError,
   type OptionValue,
@@ -11,6 +12,7 @@ import {
   type Storage,
 } from '@lamella/core';
 import { amendKeys } from './luks/amend.js';
+import { luksDetails } from './luks/details.js';
 import type { LuksVolume } from './luks/luks-volume.js';
 
 /** Bytes ciphered at once. */
@@ -18,12 +20,23 @@ const PIECE = 1024 * 1024;
 
 /** What an {@link ImageEncryption} is made of. */
 export interface EncryptionParts {
-  readonly cipher: DataCipher;
+  /** The image, for messages. */
+  readonly location: string;
+  /** None for an image that was opened without its passphrase, to look at its metadata. */
+  readonly cipher: DataCipher | undefined;
   /** Whether sectors are numbered by their place in the file (LUKS) or on the guest's disk (aes). */
   readonly numbering: 'host' | 'guest';
   readonly luks: LuksVolume | undefined;
   /** The master key, for adding keys; overwritten on close. */
   readonly key: Uint8Array | undefined;
+}
+
+/** The error of whoever needs data of an image that is locked. */
+export function passphraseRequired(location: string): LamellaError {
+  return new LamellaError('PASSPHRASE_REQUIRED', 'the image is encrypted', {
+    location,
+    hint: 'Open it with its passphrase.',
+  });
 }
 
 /** The encryption of an open image: puts the cipher to what the mapping answers. */
@@ -52,6 +65,12 @@ export class ImageEncryption {
       'encrypt.uuid': uuid,
       'encrypt.slots': slots.flatMap(({ active }, index) => (active ? [index] : [])).join(','),
     };
+  }
+
+  /** What `qemu-img info` tells of it. */
+  get details(): ImageDetails {
+    const { luks } = this.#parts;
+    return luks === undefined ? { format: 'aes' } : luksDetails(luks.header);
   }
 
   /**
@@ -92,10 +111,10 @@ export class ImageEncryption {
    * @throws LamellaError as `Storage.write`
    */
   async writeZeroes(storage: Storage, host: number, guest: number, length: number): Promise<void> {
-    const { cipher } = this.#parts;
     for (let done = 0; done < length; done += PIECE) {
       const piece = new Uint8Array(Math.min(PIECE, length - done));
-      await cipher.encrypt(piece, this.#range(host + done, guest + done).position);
+      const { cipher, position } = this.#range(host + done, guest + done);
+      await cipher.encrypt(piece, position);
       await storage.write(piece, host + done);
     }
   }
@@ -122,7 +141,10 @@ export class ImageEncryption {
   }
 
   #range(host: number, guest: number): RangeCipher {
-    const { cipher, numbering } = this.#parts;
+    const { cipher, numbering, location } = this.#parts;
+    if (cipher === undefined) {
+      throw passphraseRequired(location);
+    }
     return { cipher, position: numbering === 'host' ? host : guest };
   }
 }

@@ -1,12 +1,6 @@
-import {
-  type CryptoPlatform,
-  LamellaError,
-  type OpenOptions,
-  parseOptions,
-  type Storage,
-} from '@lamella/core';
+import { type CryptoPlatform, type OpenOptions, parseOptions, type Storage } from '@lamella/core';
 import type { Header } from '../header/header.js';
-import { ImageEncryption } from './image-encryption.js';
+import { ImageEncryption, passphraseRequired } from './image-encryption.js';
 import { legacyAes } from './legacy-aes.js';
 import { LuksVolume } from './luks/luks-volume.js';
 import { ENCRYPTION_OPEN_OPTIONS, noCrypto } from './options.js';
@@ -37,19 +31,20 @@ export async function openEncryption(
   if (crypto === undefined) {
     throw noCrypto(storage.location);
   }
-  if (options.passphrase === undefined) {
-    throw new LamellaError('PASSPHRASE_REQUIRED', 'the image is encrypted', {
-      location: storage.location,
-      hint: 'Open it with its passphrase.',
-    });
+  if (options.passphrase === undefined && options.metadataOnly !== true) {
+    throw passphraseRequired(storage.location);
   }
-  const passphrase = passphraseBytes(options.passphrase);
+  const { location } = storage;
+  const passphrase =
+    options.passphrase === undefined ? undefined : passphraseBytes(options.passphrase);
   if (header.cryptMethod === 1) {
-    const cipher = legacyAes(crypto, passphrase);
-    return new ImageEncryption({ cipher, numbering: 'guest', luks: undefined, key: undefined });
+    const cipher = passphrase && legacyAes(crypto, passphrase);
+    const numbering = 'guest';
+    return new ImageEncryption({ location, cipher, numbering, luks: undefined, key: undefined });
   }
   const most = Number(values['encrypt.max-iterations']);
   const luks = await LuksVolume.open(crypto, storage, checkedPointer(header, storage), most);
-  const { key } = await luks.unlock(passphrase);
-  return new ImageEncryption({ cipher: luks.dataCipher(key), numbering: 'host', luks, key });
+  const key = passphrase && (await luks.unlock(passphrase)).key;
+  const cipher = key && luks.dataCipher(key);
+  return new ImageEncryption({ location, cipher, numbering: 'host', luks, key });
 }

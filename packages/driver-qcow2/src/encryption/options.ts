@@ -5,6 +5,7 @@ import {
   LamellaError,
   type OptionSchema,
   type OptionValue,
+  PLACE_OF_KEY_SECRET,
 } from '@lamella/core';
 import {
   CIPHERS,
@@ -13,7 +14,7 @@ import {
   IV_GENERATORS,
   MODES,
 } from './cipher/cipher-spec.js';
-import { DEFAULT_ITER_TIME, iterTime } from './luks/amend.js';
+import { iterTime } from './luks/amend.js';
 import type { LuksSettings } from './luks/create.js';
 import { passphraseBytes } from './passphrase.js';
 
@@ -21,42 +22,42 @@ import { passphraseBytes } from './passphrase.js';
 export const ENCRYPTION_OPTIONS: OptionSchema = {
   encryption: {
     type: 'boolean',
-    description: 'Encrypt with the method aes; use encrypt.format instead',
-    default: false,
+    description: "Encrypt the image with format 'aes'. (Deprecated in favor of encrypt.format=aes)",
   },
   'encrypt.format': {
     type: 'string',
-    description: 'Encrypt: luks, or the weak aes',
+    description: "Encrypt the image, format choices: 'aes', 'luks'",
     choices: ['luks', 'aes'],
   },
+  ...PLACE_OF_KEY_SECRET,
   'encrypt.cipher-alg': {
     type: 'string',
-    description: 'Cipher of LUKS (aes-256)',
+    description: 'Name of encryption cipher algorithm',
     choices: CIPHERS,
   },
   'encrypt.cipher-mode': {
     type: 'string',
-    description: 'Mode of the cipher (xts)',
+    description: 'Name of encryption cipher mode',
     choices: MODES,
   },
   'encrypt.ivgen-alg': {
     type: 'string',
-    description: 'How sector numbers become initialisation vectors (plain64)',
+    description: 'Name of IV generator algorithm',
     choices: IV_GENERATORS,
   },
   'encrypt.ivgen-hash-alg': {
     type: 'string',
-    description: 'Hash for essiv (sha256)',
+    description: 'Name of IV generator hash algorithm',
     choices: ESSIV_HASHES,
   },
   'encrypt.hash-alg': {
     type: 'string',
-    description: 'Hash for deriving keys (sha256)',
+    description: 'Name of encryption hash algorithm',
     choices: HASH_NAMES,
   },
   'encrypt.iter-time': {
     type: 'number',
-    description: `Time in ms that trying a passphrase takes (${DEFAULT_ITER_TIME})`,
+    description: 'Time to spend in PBKDF in milliseconds',
   },
 };
 

@@ -33,6 +33,9 @@ const closeFile = promisify(close);
 const statFile = promisify(fstat);
 const truncateFile = promisify(ftruncate);
 
+/** Bytes of the unit in which the system counts a file's space, whatever the file system's is. */
+const STAT_BLOCK = 512;
+
 /** Longer reads go to the pool: copying them from the page cache would hold up the event loop. */
 const MAX_READ_NOW = 1024 * 1024;
 
@@ -336,6 +339,14 @@ export class FileStorage implements Storage {
     return this.#sparse?.at(offset, inside) ?? { kind: 'data', length: inside };
   }
 
+  async allocatedSize(): Promise<number> {
+    this.#assertOpen();
+    return this.#using(
+      'look at the file',
+      async () => (await statFile(this.#fd)).blocks * STAT_BLOCK,
+    );
+  }
+
   /**
    * Makes durable what finished writes wrote; for a new file, its name as well. After a failure all
    * later flushes fail too, because the kernel forgets what it could not write. With the cache mode
@@ -386,10 +397,10 @@ export class FileStorage implements Storage {
     });
   }
 
-  #using(action: string, work: () => Promise<void>): Promise<void> {
+  #using<T>(action: string, work: () => Promise<T>): Promise<T> {
     return this.#gate.use(async () => {
       try {
-        await work();
+        return await work();
       } catch (cause) {
         throw fileError(cause, { location: this.location, action });
       }

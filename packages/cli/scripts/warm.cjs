@@ -1,0 +1,26 @@
+'use strict';
+// Runs a bundle once over a small image, so that V8 compiles what most runs need, and keeps the result.
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const { evaluate } = require('../bin/launch.cjs');
+
+const COMMANDS = {
+  img: ['create -f qcow2 a.qcow2 1M', 'info a.qcow2', 'map a.qcow2'],
+  io: ['-f raw -c length -c map a.raw'],
+};
+
+const [, , file] = process.argv;
+const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'lamella-warm-'));
+process.chdir(directory);
+fs.writeFileSync('a.raw', Buffer.alloc(1024));
+
+async function warm() {
+  const { script, exports } = evaluate(file, fs.readFileSync(file, 'latin1'), undefined);
+  for (const command of COMMANDS[path.basename(file, '.cjs')]) {
+    await exports.run(['node', 'lamella', ...command.split(' ')], []);
+  }
+  fs.writeFileSync(`${file}.cache`, script.createCachedData());
+}
+
+warm().finally(() => fs.rmSync(directory, { recursive: true }));

@@ -1,0 +1,206 @@
+import { ChainResolver, closeLayers, isLamellaError, StorageRegistry } from 'lamella';
+import { defineCommand } from '../../command-line/command.js';
+import { Failure, wrongUsage } from '../../command-line/failure.js';
+import { asksForHelp } from '../../command-line/option-list.js';
+import type { Session } from '../../command-line/session.js';
+import { createFailureText } from '../../messages/create-failure.js';
+import { openFailureText } from '../../messages/open-failure.js';
+import { type CommonSettings, OBJECT, OPTIONS, QUIET, readImageSize } from '../common-options.js';
+import {
+  createHelp,
+  createSchema,
+  formattingLine,
+  type OptionMap,
+  readOptions,
+} from '../format-options.js';
+import { makeImage } from '../make-image.js';
+import { driverOf } from '../open-image.js';
+
+interface Settings extends CommonSettings {
+  backing?: string;
+  backingFormat?: string;
+  unsafe?: boolean;
+}
+
+/** `create`. */
+export const create = defineCommand<Settings>({
+  name: 'create',
+  summary: 'Create and format a new image',
+  operands: 'FILE [SIZE]',
+  settings: () => ({}),
+  options: [
+    {
+      short: 'f',
+      long: 'format',
+      takesValue: true,
+      metavar: 'FMT',
+      help: 'format of the image; raw by default',
+      apply(settings, value) {
+        settings.format = value;
+      },
+    },
+    OPTIONS,
+    {
+      short: 'b',
+      long: 'backing',
+      takesValue: true,
+      metavar: 'FILE',
+      help: 'backing file',
+      apply(settings, value) {
+        settings.backing = value;
+      },
+    },
+    {
+      short: 'F',
+      long: 'backing-format',
+      takesValue: true,
+      metavar: 'FMT',
+      help: 'format of the backing file',
+      apply(settings, value) {
+        settings.backingFormat = value;
+      },
+    },
+    {
+      short: 'u',
+      long: 'backing-unsafe',
+      takesValue: false,
+      help: 'do not look at the backing file',
+      apply(settings) {
+        settings.unsafe = true;
+      },
+    },
+    QUIET,
+    OBJECT,
+  ],
+  async run(session, settings, [filename, size, ...more]) {
+    const format = settings.format ?? 'raw';
+    const wantsHelp = settings.options !== undefined && asksForHelp(settings.options);
+    if (filename === undefined && !wantsHelp) {
+      throw wrongUsage('Expecting image file name');
+    }
+    const bytes = size === undefined ? undefined : readImageSize(size);
+    if (more.length > 0) {
+      throw wrongUsage(`Unexpected argument: ${more[0]}`);
+    }
+    if (wantsHelp) {
+      session.out(createHelp(driverOf(session, format), filename !== undefined));
+      return 0;
+    }
+    await createImage(session, filename ?? '', format, bytes, settings);
+    return 0;
+  },
+});
+
+async function createImage(
+  session: Session,
+  filename: string,
+  format: string,
+  size: number | undefined,
+  settings: Settings,
+): Promise<void> {
+  try {
+    const driver = driverOf(session, format);
+    assertProtocol(session, filename);
+    const schema = createSchema(driver);
+    const values = readOptions(settings.options, schema);
+    if (size !== undefined) {
+      if (values.has('size')) {
+        throw new Failure('The image size must be specified only once');
+      }
+      values.set('size', size);
+    }
+    setBacking(values, settings, format, driver.supportsBacking === true);
+    await completeFromBacking(session, filename, values, settings.unsafe === true);
+    if (!values.has('size')) {
+      throw new Failure('Image creation needs a size parameter');
+    }
+    if (settings.quiet !== true) {
+      session.out(formattingLine(filename, format, schema, values));
+    }
+    if (values.has('backing_fmt') && !values.has('backing_file')) {
+      throw new Failure('Backing format cannot be used without backing file');
+    }
+    await makeImage(session, filename, driver, values, settings.unsafe);
+  } catch (error) {
+    const text = error instanceof Failure ? error.message : createFailureText(error, filename);
+    const lineEnd = error instanceof Failure ? error.lineEnd : undefined;
+    throw new Failure(`${filename}: ${text}`, { lineEnd });
+  }
+}
+
+function assertProtocol(session: Session, filename: string): void {
+  if (filename.startsWith('json:')) {
+    throw new Failure("Unknown protocol 'json'");
+  }
+  session.lamella.container.resolve(StorageRegistry).resolve(filename);
+}
+
+function setBacking(
+  values: OptionMap,
+  { backing, backingFormat }: Settings,
+  format: string,
+  supported: boolean,
+): void {
+  if (backing !== undefined) {
+    if (!supported) {
+      throw new Failure(`Backing file not supported for file format '${format}'`);
+    }
+    values.set('backing_file', backing);
+  }
+  if (backingFormat !== undefined) {
+    if (!supported) {
+      throw new Failure(`Backing file format not supported for file format '${format}'`);
+    }
+    values.set('backing_fmt', backingFormat);
+  }
+}
+
+/** Looks at the backing file: it must open, and gives the size if nobody else does. */
+async function completeFromBacking(
+  session: Session,
+  filename: string,
+  values: OptionMap,
+  unsafe: boolean,
+): Promise<void> {
+  const file = values.get('backing_file');
+  const format = values.get('backing_fmt');
+  if (typeof file !== 'string') {
+    return;
+  }
+  if (file === filename) {
+    throw new Failure(
+      'Error: Trying to create an image with the same filename as the backing file',
+    );
+  }
+  if (unsafe) {
+    return;
+  }
+  const resolver = session.lamella.container.resolve(ChainResolver);
+  const target = session.lamella.container.resolve(StorageRegistry).resolve(filename);
+  const reference = { location: file, format: typeof format === 'string' ? format : undefined };
+  const name = resolver.resolveReference(reference, target.location);
+  let chain: Awaited<ReturnType<ChainResolver['open']>>;
+  try {
+    chain = await resolver.open(name.location, {
+      format: name.format,
+      options: name.options,
+      metadataOnly: true,
+    });
+  } catch (error) {
+    if (!isLamellaError(error)) {
+      throw error;
+    }
+    throw new Failure(`${openFailureText(error, name.location)}\nCould not open backing image.`);
+  }
+  const [top] = chain.layers;
+  await closeLayers(chain.layers);
+  if (format === undefined) {
+    throw new Failure(
+      `Backing file specified without backing format\nDetected format of ${top.format}.`,
+      { lineEnd: '' },
+    );
+  }
+  if (!values.has('size')) {
+    values.set('size', top.image.size);
+  }
+}

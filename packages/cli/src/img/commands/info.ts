@@ -1,0 +1,279 @@
+import {
+  ChainResolver,
+  type DetailValue,
+  type ImageDetails,
+  isLamellaError,
+  type Layer,
+  type SnapshotInfo,
+  type Storage,
+} from 'lamella';
+import { defineCommand } from '../../command-line/command.js';
+import { Failure } from '../../command-line/failure.js';
+import { formatJson, type JsonValue } from '../../command-line/json.js';
+import type { Session } from '../../command-line/session.js';
+import { formatSize } from '../../command-line/size.js';
+import {
+  assertOneNaming,
+  CACHE,
+  type CommonSettings,
+  cacheMode,
+  FORCE_SHARE,
+  FORMAT,
+  IMAGE_OPTS,
+  OBJECT,
+  OUTPUT,
+  onlyOperand,
+} from '../common-options.js';
+import type { ImageArgument, OpenableName } from '../image-name.js';
+import { type OpenImage, openImage } from '../open-image.js';
+import { snapshotTable } from '../snapshot-table.js';
+
+interface Settings extends CommonSettings {
+  chain?: boolean;
+}
+
+/** A file that an image lives in. */
+interface ChildNode {
+  readonly name: string;
+  readonly filename: string;
+  readonly length: number;
+  readonly allocated: number | undefined;
+}
+
+/** `info`. */
+export const info = defineCommand<Settings>({
+  name: 'info',
+  summary: 'Show what is known of an image',
+  operands: 'FILE',
+  settings: () => ({}),
+  options: [
+    FORMAT,
+    IMAGE_OPTS,
+    {
+      long: 'backing-chain',
+      takesValue: false,
+      help: 'show every image of the backing chain',
+      apply(settings) {
+        settings.chain = true;
+      },
+    },
+    {
+      long: 'limits',
+      takesValue: false,
+      help: 'accepted; nothing is known of limits of the storage',
+      apply() {},
+    },
+    CACHE,
+    FORCE_SHARE,
+    OUTPUT,
+    OBJECT,
+  ],
+  async run(session, settings, operands) {
+    const text = onlyOperand(operands);
+    assertOneNaming(settings);
+    const json = settings.output === 'json';
+    const shown = await describeChain(session, text, settings);
+    if (json) {
+      const parts = shown.map((image) => jsonInfo(image, session));
+      session.out(`${formatJson(settings.chain === true ? parts : (parts[0] ?? {}))}\n`);
+    } else {
+      session.out(shown.map((image) => humanInfo(image, session)).join('\n'));
+    }
+    return 0;
+  },
+});
+
+/** One image, with what was asked of it while it was open. */
+interface DescribedImage {
+  readonly layer: Layer;
+  /** Name that says how to open it again. */
+  readonly filename: string;
+  readonly children: readonly ChildNode[];
+}
+
+/** The image, and with `--backing-chain` those below it; each is opened alone. */
+async function describeChain(
+  session: Session,
+  text: string,
+  settings: Settings,
+): Promise<readonly DescribedImage[]> {
+  const { imageOpts, forceShare } = settings;
+  const cache = cacheMode(settings.cache);
+  const options = { forceShare, cache, metadataOnly: true, alone: true };
+  const found: DescribedImage[] = [];
+  const seen = new Set<string>();
+  let next: ImageArgument | undefined = { text, format: settings.format, imageOpts };
+  while (next !== undefined) {
+    const { disk, layers, name }: OpenImage = await openImage(session, next, options);
+    try {
+      const [layer] = layers;
+      const { identity, location } = layer.storage;
+      if (seen.has(identity ?? location)) {
+        throw new Failure(`Backing file '${location}' creates an infinite loop.`);
+      }
+      seen.add(identity ?? location);
+      found.push({ layer, filename: fullFilename(layer, name), children: await childNodes(layer) });
+      const { backing } = layer.image.references;
+      next =
+        settings.chain !== true || backing === undefined
+          ? undefined
+          : { text: fullName(backing.location, layer, session), format: backing.format };
+    } finally {
+      await disk.close();
+    }
+  }
+  return found;
+}
+
+/** The location; a name of QEMU's with the secret in it where there is one. */
+function fullFilename({ format, storage }: Layer, { secretId }: OpenableName): string {
+  return secretId === undefined
+    ? storage.location
+    : `json:{"encrypt.key-secret": "${secretId}", "driver": "${format}", ` +
+        `"file": {"driver": "file", "filename": "${storage.location}"}}`;
+}
+
+async function childNodes({ storage, dataFile }: Layer): Promise<readonly ChildNode[]> {
+  const file = await childNode('file', storage);
+  return dataFile === undefined ? [file] : [file, await childNode('data-file', dataFile)];
+}
+
+async function childNode(name: string, storage: Storage): Promise<ChildNode> {
+  return {
+    name,
+    filename: storage.location,
+    length: storage.size,
+    allocated: await storage.allocatedSize?.(),
+  };
+}
+
+function humanInfo({ layer, filename, children }: DescribedImage, session: Session): string {
+  const { image, format } = layer;
+  const { backing } = image.references;
+  const allocated = children[0]?.allocated;
+  const lines = [
+    `image: ${filename}`,
+    `file format: ${format}`,
+    `virtual size: ${formatSize(image.size)} (${image.size} bytes)`,
+    `disk size: ${allocated === undefined ? 'unavailable' : formatSize(allocated)}`,
+    ...(image.encrypted === true ? ['encrypted: yes'] : []),
+    ...(image.clusterSize > 1 ? [`cluster_size: ${image.clusterSize}`] : []),
+    ...(image.unclean === true ? ['cleanly shut down: no'] : []),
+    ...(backing === undefined ? [] : [backingLine(backing.location, layer, session)]),
+    ...(backing?.format === undefined ? [] : [`backing file format: ${backing.format}`]),
+    ...snapshotLines(image.snapshots?.list() ?? []),
+    ...(image.details === undefined
+      ? []
+      : ['Format specific information:', ...detailLines(image.details, '    ')]),
+    ...children.flatMap(childLines),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+function backingLine(reference: string, layer: Layer, session: Session): string {
+  const full = fullName(reference, layer, session);
+  return `backing file: ${reference}${full === reference ? '' : ` (actual path: ${full})`}`;
+}
+
+function snapshotLines(snapshots: readonly SnapshotInfo[]): readonly string[] {
+  return snapshots.length === 0 ? [] : ['Snapshot list:', ...snapshotTable(snapshots)];
+}
+
+/** Facts one on a line, under their names in plain words. */
+export function detailLines(details: ImageDetails, indent: string): readonly string[] {
+  return Object.entries(details).flatMap(([name, value]) =>
+    valueLines(name.replaceAll('-', ' '), value, indent),
+  );
+}
+
+function valueLines(name: string, value: DetailValue, indent: string): readonly string[] {
+  if (isList(value)) {
+    const items = value.flatMap((item, index) => valueLines(`[${index}]`, item, `${indent}    `));
+    return [`${indent}${name}:`, ...items];
+  }
+  return typeof value === 'object'
+    ? [`${indent}${name}:`, ...detailLines(value, `${indent}    `)]
+    : [`${indent}${name}: ${value}`];
+}
+
+function isList(value: DetailValue): value is readonly DetailValue[] {
+  return Array.isArray(value);
+}
+
+function childLines({ name, filename, length, allocated }: ChildNode): readonly string[] {
+  return [
+    `Child node '/${name}':`,
+    `    filename: ${filename}`,
+    '    protocol type: file',
+    `    file length: ${formatSize(length)} (${length} bytes)`,
+    `    disk size: ${allocated === undefined ? 'unavailable' : formatSize(allocated)}`,
+  ];
+}
+
+function jsonInfo({ layer, filename, children }: DescribedImage, session: Session): JsonValue {
+  const { image, format } = layer;
+  const { backing } = image.references;
+  const snapshots = image.snapshots?.list() ?? [];
+  return {
+    children: children.map(jsonChild),
+    'backing-filename-format': backing?.format,
+    snapshots: snapshots.length === 0 ? undefined : snapshots.map(jsonSnapshot),
+    'virtual-size': image.size,
+    filename,
+    'cluster-size': image.clusterSize > 1 ? image.clusterSize : undefined,
+    format,
+    'actual-size': children[0]?.allocated,
+    'format-specific':
+      image.details === undefined ? undefined : { type: format, data: image.details },
+    'full-backing-filename':
+      backing === undefined ? undefined : fullName(backing.location, layer, session),
+    'backing-filename': backing?.location,
+    encrypted: image.encrypted === true ? true : undefined,
+    'dirty-flag': image.unclean ?? false,
+  };
+}
+
+function jsonChild({ name, filename, length, allocated }: ChildNode): JsonValue {
+  return {
+    name,
+    info: {
+      children: [],
+      'virtual-size': length,
+      filename,
+      format: 'file',
+      'actual-size': allocated,
+      'format-specific': { type: 'file', data: {} },
+      'dirty-flag': false,
+    },
+  };
+}
+
+function jsonSnapshot(snapshot: SnapshotInfo): JsonValue {
+  const { id, name, vmStateSize, date, dateNanoseconds, vmClock, icount } = snapshot;
+  return {
+    icount,
+    'vm-clock-nsec': vmClock % NANOSECONDS,
+    name,
+    'date-sec': Math.floor(date.getTime() / 1000),
+    'date-nsec': dateNanoseconds,
+    'vm-clock-sec': vmClock / NANOSECONDS,
+    id,
+    'vm-state-size': vmStateSize,
+  };
+}
+
+const NANOSECONDS = 1_000_000_000n;
+
+/** Where a reference leads; the text itself where that can't be told. */
+function fullName(reference: string, { storage }: Layer, { lamella }: Session): string {
+  try {
+    return lamella.container
+      .resolve(ChainResolver)
+      .resolveReference({ location: reference }, storage.location).location;
+  } catch (error) {
+    if (isLamellaError(error)) {
+      return reference;
+    }
+    throw error;
+  }
+}

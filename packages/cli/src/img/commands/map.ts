@@ -1,0 +1,114 @@
+import type { DiskExtent } from 'lamella';
+import { defineCommand } from '../../command-line/command.js';
+import { Failure } from '../../command-line/failure.js';
+import {
+  assertOneNaming,
+  type CommonSettings,
+  FORCE_SHARE,
+  FORMAT,
+  IMAGE_OPTS,
+  OBJECT,
+  OUTPUT,
+  onlyOperand,
+  readSize,
+} from '../common-options.js';
+import { type OpenImage, openImage } from '../open-image.js';
+
+interface Settings extends CommonSettings {
+  start?: number;
+  length?: number;
+}
+
+/** `map`. */
+export const map = defineCommand<Settings>({
+  name: 'map',
+  summary: 'List where the data of an image and its backing chain are',
+  operands: 'FILE',
+  settings: () => ({}),
+  options: [
+    FORMAT,
+    IMAGE_OPTS,
+    {
+      short: 's',
+      long: 'start-offset',
+      takesValue: true,
+      metavar: 'OFFSET',
+      help: 'first byte to look at',
+      apply(settings, value) {
+        settings.start = readSize(value, 'start offset');
+      },
+    },
+    {
+      short: 'l',
+      long: 'max-length',
+      takesValue: true,
+      metavar: 'LENGTH',
+      help: 'how many bytes to look at',
+      apply(settings, value) {
+        settings.length = readSize(value, 'max length');
+      },
+    },
+    FORCE_SHARE,
+    OUTPUT,
+    OBJECT,
+  ],
+  async run(session, settings, operands) {
+    const text = onlyOperand(operands);
+    assertOneNaming(settings);
+    const { format, imageOpts, forceShare } = settings;
+    const image = await openImage(session, { text, format, imageOpts }, { forceShare });
+    const { disk } = image;
+    try {
+      const json = settings.output === 'json';
+      const offset = Math.min(settings.start ?? 0, disk.size);
+      const length = Math.min(settings.length ?? disk.size, disk.size - offset);
+      session.out(json ? '[' : HEADING);
+      let first = true;
+      for await (const extent of disk.extents({ offset, length })) {
+        if (json) {
+          session.out(`${first ? '' : ',\n'}${jsonRow(extent, image)}`);
+        } else if (extent.kind === 'data') {
+          session.out(humanRow(extent, image));
+        } else if (extent.kind === 'compressed') {
+          throw new Failure('File contains external, encrypted or compressed clusters.');
+        }
+        first = false;
+      }
+      session.out(json ? ']\n' : '');
+    } finally {
+      await disk.close();
+    }
+    return 0;
+  },
+});
+
+const HEADING = `${'Offset'.padEnd(16)}${'Length'.padEnd(16)}${'Mapped to'.padEnd(16)}File\n`;
+
+function humanRow({ offset, length, hostOffset, layer }: DiskExtent, image: OpenImage): string {
+  const location = image.layers[layer ?? 0]?.storage.location ?? '';
+  if (hostOffset === undefined) {
+    throw new Failure('File contains external, encrypted or compressed clusters.');
+  }
+  return `${[offset, length, hostOffset].map((value) => hex(value).padEnd(16)).join('')}${location}\n`;
+}
+
+/** C's `%#x`: zero has no prefix. */
+function hex(value: number): string {
+  return value === 0 ? '0' : `0x${value.toString(16)}`;
+}
+
+function jsonRow(extent: DiskExtent, { layers }: OpenImage): string {
+  const { offset, length, kind, layer, hostOffset } = extent;
+  const zero = kind === 'zero' || kind === 'unallocated';
+  const fields = [
+    `"start": ${offset}`,
+    `"length": ${length}`,
+    `"depth": ${layer ?? layers.length - 1}`,
+    `"present": ${layer !== undefined}`,
+    `"zero": ${zero}`,
+    `"data": ${!zero}`,
+    `"compressed": ${kind === 'compressed'}`,
+    ...(hostOffset === undefined ? [] : [`"offset": ${hostOffset}`]),
+  ];
+  return `{ ${fields.join(', ')}}`;
+}

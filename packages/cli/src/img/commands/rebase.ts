@@ -1,0 +1,177 @@
+import { ChainResolver, isLamellaError, rebaseImage } from 'lamella';
+import { defineCommand } from '../../command-line/command.js';
+import { Failure, wrongUsage } from '../../command-line/failure.js';
+import { openFailureText } from '../../messages/open-failure.js';
+import { problemText } from '../../messages/problem.js';
+import {
+  assertOneNaming,
+  CACHE,
+  type CommonSettings,
+  cacheMode,
+  FORCE_SHARE,
+  FORMAT,
+  IMAGE_OPTS,
+  OBJECT,
+  onlyOperand,
+  PROGRESS,
+  QUIET,
+  SOURCE_CACHE,
+  sourceCacheMode,
+} from '../common-options.js';
+import { readImageName } from '../image-name.js';
+import { openImage } from '../open-image.js';
+import { ProgressLine } from '../progress.js';
+
+interface Settings extends CommonSettings {
+  backing?: string;
+  backingFormat?: string;
+  unsafe?: boolean;
+  compress?: boolean;
+}
+
+/** `rebase`. */
+export const rebase = defineCommand<Settings>({
+  name: 'rebase',
+  summary: 'Put an image onto another backing file',
+  operands: 'FILE',
+  settings: () => ({}),
+  options: [
+    FORMAT,
+    IMAGE_OPTS,
+    CACHE,
+    { ...SOURCE_CACHE, long: 'backing-cache' },
+    {
+      short: 'b',
+      long: 'backing',
+      takesValue: true,
+      metavar: 'FILE',
+      help: 'the new backing file; none if empty',
+      apply(settings, value) {
+        settings.backing = value;
+      },
+    },
+    {
+      short: 'F',
+      long: 'backing-format',
+      takesValue: true,
+      metavar: 'FMT',
+      help: 'format of the new backing file',
+      apply(settings, value) {
+        settings.backingFormat = value;
+      },
+    },
+    {
+      short: 'u',
+      long: 'backing-unsafe',
+      takesValue: false,
+      help: 'only change the name; the new file is taken to hold the same',
+      apply(settings) {
+        settings.unsafe = true;
+      },
+    },
+    {
+      short: 'c',
+      long: 'compress',
+      takesValue: false,
+      help: 'compress what is copied into the image',
+      apply(settings) {
+        settings.compress = true;
+      },
+    },
+    PROGRESS,
+    QUIET,
+    FORCE_SHARE,
+    OBJECT,
+  ],
+  async run(session, settings, operands) {
+    const text = onlyOperand(operands);
+    const { backing, backingFormat, unsafe = false, imageOpts, format } = settings;
+    if (!unsafe && backing === undefined) {
+      throw wrongUsage('Must specify backing file (-b) or use unsafe mode (-u)');
+    }
+    assertOneNaming(settings);
+    const cache = cacheMode(settings.cache);
+    sourceCacheMode(settings.sourceCache);
+    // Opened once to say what is wrong in the words for it, and then by the operation.
+    const probe = await openImage(
+      session,
+      { text, format, imageOpts },
+      {
+        writable: true,
+        alone: unsafe,
+        cache,
+      },
+    );
+    const [top] = probe.layers;
+    await probe.disk.close();
+    if (backingFormat !== undefined && !session.lamella.formats.includes(backingFormat)) {
+      throw new Failure(`Invalid format name: '${backingFormat}'`);
+    }
+    const name = readImageName({ text, imageOpts, format }, session.secrets);
+    const line = new ProgressLine(session, settings.progress === true && settings.quiet !== true);
+    const named =
+      backing === undefined || backing === ''
+        ? undefined
+        : { location: backing, format: backingFormat };
+    try {
+      if (!unsafe && named !== undefined) {
+        await assertOpens(
+          session.lamella.container.resolve(ChainResolver),
+          named,
+          top.storage.location,
+        );
+      }
+      if (named !== undefined && backingFormat === undefined) {
+        throw new Failure(
+          `Could not change the backing file to '${backing}': backing format must be specified`,
+        );
+      }
+      await rebaseImage(session.lamella.container.resolve(ChainResolver), name.location, {
+        format: name.format ?? top.format,
+        backing: named,
+        unsafe,
+        cache,
+        passphrase: name.passphrase,
+        signal: session.signal,
+        onProgress: line.update,
+      });
+      line.finish();
+    } catch (error) {
+      line.end();
+      if (isLamellaError(error, 'CHAIN_LOOP')) {
+        // QEMU's locks are in the way of a file that is used twice.
+        throw new Failure(
+          `Could not open new backing file '${backing}': Failed to get shared "write" lock\n` +
+            `Is another process using the image [${backing}]?`,
+        );
+      }
+      throw isLamellaError(error)
+        ? new Failure(
+            `Could not change the backing file to '${backing ?? ''}': ${problemText(error)}`,
+          )
+        : error;
+    }
+    return 0;
+  },
+});
+
+async function assertOpens(
+  resolver: ChainResolver,
+  named: { readonly location: string; readonly format: string | undefined },
+  namedBy: string,
+): Promise<void> {
+  const name = resolver.resolveReference(named, namedBy);
+  try {
+    const chain = await resolver.open(name.location, { format: name.format, metadataOnly: true });
+    for (const { image, storage } of chain.layers) {
+      await image.close();
+      await storage.close();
+    }
+  } catch (error) {
+    throw isLamellaError(error)
+      ? new Failure(
+          `Could not open new backing file '${named.location}': ${openFailureText(error, name.location)}`,
+        )
+      : error;
+  }
+}

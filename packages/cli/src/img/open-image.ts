@@ -1,0 +1,138 @@
+import {
+  type BlockDriver,
+  type CacheMode,
+  ChainResolver,
+  Disk,
+  DriverRegistry,
+  isLamellaError,
+  type Layer,
+  type Passphrase,
+} from 'lamella';
+import { Failure } from '../command-line/failure.js';
+import type { Session } from '../command-line/session.js';
+import { openFailureText } from '../messages/open-failure.js';
+import { type ImageArgument, type OpenableName, readImageName } from './image-name.js';
+
+/** How a command opens an image. */
+export interface OpenImageOptions {
+  /** For writing; only reading by default. */
+  readonly writable?: boolean | undefined;
+  /** How many layers from the top are opened for writing, if `writable`; 1 by default. */
+  readonly writableLayers?: number | undefined;
+  /** `-U`. */
+  readonly forceShare?: boolean | undefined;
+  /** `-t`, `-T`. */
+  readonly cache?: CacheMode | undefined;
+  /** Only the image itself, nothing that it names. */
+  readonly alone?: boolean | undefined;
+  /** Only what is known of the image is wanted, no data: needs no passphrase. */
+  readonly metadataOnly?: boolean | undefined;
+  /** Format, location and options are known already; used instead of the argument's. */
+  readonly passphrase?: Passphrase | undefined;
+  /** Exit code of a failure; 1 by default. */
+  readonly exitCode?: number | undefined;
+  /** What a message begins with; `Could not open` by default. */
+  readonly failure?: string | undefined;
+}
+
+/** An image that is open. */
+export interface OpenImage {
+  /** The words by which the user named it. */
+  readonly text: string;
+  /** The name taken apart. */
+  readonly name: OpenableName;
+  readonly disk: Disk;
+  readonly layers: readonly [Layer, ...Layer[]];
+}
+
+/**
+ * Opens an image as `qemu-img` does and warns where it does.
+ *
+ * @throws Failure `Could not open 'NAME': …`
+ */
+export async function openImage(
+  session: Session,
+  argument: ImageArgument,
+  options: OpenImageOptions = {},
+): Promise<OpenImage> {
+  const { text } = argument;
+  const { exitCode = 1, failure = 'Could not open' } = options;
+  let name: OpenableName | undefined;
+  try {
+    if (options.writable === true && options.forceShare === true) {
+      throw new Failure('force-share=on can only be used with read-only images');
+    }
+    name = readImageName(argument, session.secrets);
+    const chain = await session.lamella.container.resolve(ChainResolver).open(name.location, {
+      format: name.format,
+      options: name.options,
+      passphrase: name.passphrase ?? options.passphrase,
+      writable: options.writable,
+      writableLayers: options.writableLayers,
+      forceShare: options.forceShare,
+      cache: options.cache,
+      topOnly: options.alone,
+      metadataOnly: options.metadataOnly,
+    });
+    const [top] = chain.layers;
+    if (options.writable === true && name.format === undefined) {
+      warnIfGuessed(session, text, top);
+    }
+    return { text, name, disk: new Disk(chain.layers, [], chain.missing), layers: chain.layers };
+  } catch (error) {
+    throw openFailure(error, text, name, exitCode, failure);
+  }
+}
+
+/** The failure to report when an image does not open. */
+export function openFailure(
+  error: unknown,
+  text: string,
+  name: OpenableName | undefined,
+  exitCode = 1,
+  failure = 'Could not open',
+): unknown {
+  const problem = openProblem(error, name);
+  return problem === undefined
+    ? error
+    : new Failure(`${failure} '${text}': ${problem}`, { exitCode });
+}
+
+/** What went wrong, as it stands behind the image's name; undefined for a fault of the program. */
+export function openProblem(error: unknown, name: OpenableName | undefined): string | undefined {
+  if (error instanceof Failure) {
+    return error.message;
+  }
+  if (!isLamellaError(error)) {
+    return undefined;
+  }
+  return openFailureText(error, name?.location ?? '');
+}
+
+/** Warns of a format that was found by content and could be any. */
+export function warnIfGuessed(session: Session, text: string, { format }: Layer): void {
+  if (driverOf(session, format).sharesStorage === true) {
+    session.error(
+      `WARNING: Image format was not specified for '${text}' and probing guessed ${format}.\n` +
+        '         Automatically detecting the format is dangerous for raw images, write operations on block 0 will be restricted.\n' +
+        "         Specify the 'raw' format explicitly to remove the restrictions.\n",
+    );
+  }
+}
+
+/**
+ * The driver of a format.
+ *
+ * @throws Failure for an unknown one, with the text of `unknown`
+ */
+export function driverOf(
+  session: Session,
+  format: string,
+  unknown: (format: string) => string = (name) => `Unknown file format '${name}'`,
+): BlockDriver {
+  const registry = session.lamella.container.resolve(DriverRegistry);
+  if (!registry.formats.includes(format)) {
+    throw new Failure(unknown(format));
+  }
+  return registry.get(format);
+}

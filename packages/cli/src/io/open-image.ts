@@ -1,0 +1,114 @@
+import { ChainResolver, Disk, isLamellaError, type Lamella } from 'lamella';
+import { Failure } from '../command-line/failure.js';
+import { parseOptionList } from '../command-line/option-list.js';
+import type { Session } from '../command-line/session.js';
+import { type OpenableName, readImageName } from '../img/image-name.js';
+import { openProblem, warnIfGuessed } from '../img/open-image.js';
+import { OpenedImage, type OpenRequest } from './opened-image.js';
+
+/**
+ * Opens an image for the shell.
+ *
+ * @throws Failure `can't open device NAME: …`
+ */
+export async function openForShell(session: Session, request: OpenRequest): Promise<OpenedImage> {
+  const { path, writable, snapshot, forceShare } = request;
+  const label = path === undefined ? "can't open" : `can't open device ${path}`;
+  const writesFile = writable && !snapshot;
+  let name: OpenableName | undefined;
+  try {
+    if (writable && forceShare) {
+      throw new Failure('force-share=on can only be used with read-only images');
+    }
+    if (request.copyOnRead && !writable) {
+      throw new Failure("Can't use copy-on-read on read-only device");
+    }
+    assertWritable(request);
+    if (request.nativeAio && libraryCache(request) !== 'none') {
+      throw new Failure(
+        'aio=native was specified, but it requires cache.direct=on, which was not specified.',
+      );
+    }
+    name = nameOf(session, request);
+    const chain = await session.lamella.container.resolve(ChainResolver).open(name.location, {
+      format: name.format,
+      options: name.options,
+      passphrase: name.passphrase,
+      writable: writesFile,
+      forceShare,
+      cache: libraryCache(request),
+    });
+    const [top] = chain.layers;
+    if (writesFile && name.format === undefined) {
+      warnIfGuessed(session, path ?? top.storage.location, top);
+    }
+    const disk = new Disk(chain.layers, [], chain.missing);
+    return snapshot
+      ? await overlay(session.lamella, request, disk)
+      : new OpenedImage(request, disk);
+  } catch (error) {
+    const problem =
+      writesFile && isLamellaError(error, 'NOT_A_FILE') && error.problem === 'is a directory'
+        ? `Could not open '${error.location}': Is a directory`
+        : openProblem(error, name === undefined ? undefined : seenFrom(name, error));
+    throw problem === undefined ? error : new Failure(`${label}: ${problem}`);
+  }
+}
+
+async function overlay(lamella: Lamella, request: OpenRequest, below: Disk): Promise<OpenedImage> {
+  try {
+    return new OpenedImage(request, await lamella.overlay(below), below);
+  } catch (error) {
+    await below.close().catch(() => undefined);
+    throw error;
+  }
+}
+
+/**
+ * The shell makes changes durable itself, and may be told otherwise while the image is open; past the page
+ * cache or not is the library's.
+ */
+function libraryCache({ cache }: OpenRequest): 'writeback' | 'none' | 'unsafe' {
+  switch (cache) {
+    case 'none':
+    case 'directsync':
+      return 'none';
+    case 'unsafe':
+      return 'unsafe';
+    default:
+      return 'writeback';
+  }
+}
+
+function nameOf(session: Session, { path, format, options }: OpenRequest): OpenableName {
+  if (options === undefined) {
+    return readImageName({ text: path ?? '', format }, session.secrets);
+  }
+  if (path === undefined) {
+    // A word alone at the beginning is a flag.
+    const text = options.replace(/^([^=,]+)(?=,|$)/, '$1=on');
+    return readImageName({ text, imageOpts: true }, session.secrets);
+  }
+  if (parseOptionList(options).some(({ name }) => name === 'file' || name.startsWith('file.'))) {
+    throw new Failure("Can't specify 'file' and 'filename' options at the same time");
+  }
+  const text = `${options},file.filename=${path.replaceAll(',', ',,')}`;
+  const name = readImageName({ text, imageOpts: true }, session.secrets);
+  return { ...name, location: path };
+}
+
+/** A filter is not the file that an error speaks of: what is under it counts as the image itself. */
+function seenFrom(name: OpenableName, error: unknown): OpenableName {
+  const filter = /^(blkdebug|json):/.test(name.location);
+  return filter && isLamellaError(error) ? { ...name, location: error.location ?? '' } : name;
+}
+
+/** `read-only=on` among the options goes with `-r` only. */
+function assertWritable({ options, writable }: OpenRequest): void {
+  const readOnly = parseOptionList(options ?? '').some(
+    ({ name, value }) => name === 'read-only' && (value ?? 'on') === 'on',
+  );
+  if (readOnly && writable) {
+    throw new Failure('Block node is read-only');
+  }
+}

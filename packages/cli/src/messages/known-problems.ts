@@ -1,0 +1,68 @@
+/**
+ * What qemu-img says of problems that the built-in drivers name in their own words. Where a text of theirs
+ * changes, theirs is printed until the table follows; the comparison with qemu-img notices.
+ */
+const KNOWN: readonly (readonly [problem: RegExp, text: string])[] = [
+  [/^this is no qcow2 image$/, 'Image is not in qcow2 format'],
+  [/^this is no QED image/, 'Image not in QED format'],
+  [/^the cluster size cannot be/, 'Cluster size must be a power of two between 512 and 2048k'],
+  [/^refcounts cannot have/, 'Refcount width must be a power of two and may not exceed 64 bits'],
+  [
+    /^compat=0\.10 has 16-bit refcounts only$/,
+    'Different refcount widths than 16 bits require compatibility level 1.1 or above (use version=v3 or greater)',
+  ],
+  [
+    /^compat=0\.10 has no lazy refcounts$/,
+    'Lazy refcounts only supported with compatibility level 1.1 and above (use version=v3 or greater)',
+  ],
+  [
+    /^compat=0\.10 has no extended L2 entries$/,
+    'Extended L2 entries are only supported with compatibility level 1.1 and above (use version=v3 or greater)',
+  ],
+  [
+    /^extended L2 entries need clusters/,
+    'Extended L2 entries are only supported with cluster sizes of at least 16384 bytes',
+  ],
+  [
+    /^compat=0\.10 has zlib compression only$/,
+    'Non-zlib compression type is only supported with compatibility level 1.1 and above (use version=v3 or greater)',
+  ],
+  [
+    /^cluster_size cannot be \d+ for a QED image$/,
+    'QED cluster size must be within range [4096, 67108864] and power of 2',
+  ],
+  [
+    /^table_size cannot be \d+ for a QED image$/,
+    'QED table size must be within range [1, 16] and power of 2',
+  ],
+  [
+    /^option 'preallocation' for creating a raw image cannot be 'metadata'$/,
+    'Unsupported preallocation mode: metadata',
+  ],
+  [
+    /^option 'preallocation' for creating a raw image cannot be '(.*)'$/,
+    'invalid parameter value: $1',
+  ],
+  [
+    /^option 'compression_type' for .* cannot be '(.*)'$/,
+    "Parameter 'compression-type' does not accept value '$1'",
+  ],
+  [/^option 'compat' for .* cannot be '(.*)'$/, "Parameter 'version' does not accept value '$1'"],
+  [/^option '(.*)' for .* cannot be '(.*)'$/, "Parameter '$1' does not accept value '$2'"],
+  [/^a QED image cannot be made smaller$/, 'Shrinking images is currently not supported'],
+  [/^version 2 images cannot store bitmaps$/, 'Cannot store dirty bitmaps in qcow2 v2 files'],
+  [/^no driver is registered for '(.*)'$/, "Unknown driver '$1'"],
+  [/^no storage driver serves '(.*):'$/, "Unknown protocol '$1'"],
+  [/^the file name is empty$/, 'No such file or directory'],
+];
+
+/** The text for a problem, if it is known. */
+export function knownText(problem: string): string | undefined {
+  for (const [pattern, text] of KNOWN) {
+    const match = pattern.exec(problem);
+    if (match !== null) {
+      return text.replace(/\$(\d)/g, (_all, group: string) => match[Number(group)] ?? '');
+    }
+  }
+  return undefined;
+}

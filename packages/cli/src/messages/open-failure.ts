@@ -1,0 +1,43 @@
+import { isLamellaError, type LamellaError } from 'lamella';
+import { problemText } from './problem.js';
+
+/**
+ * What follows `Could not open 'NAME': ` for an image that does not open.
+ *
+ * @param location - the image's file, as far as it is known
+ */
+export function openFailureText(error: unknown, location: string): string {
+  if (!isLamellaError(error)) {
+    throw error;
+  }
+  return `${'Could not open backing file: '.repeat(levelsBelow(error, location))}${ownText(error)}`;
+}
+
+function ownText(error: LamellaError): string {
+  const file = fileOf(error);
+  switch (error.code) {
+    case 'NOT_FOUND':
+    case 'PERMISSION_DENIED':
+      return `Could not open '${file}': ${problemText(error)}`;
+    case 'NOT_A_FILE':
+      return `'file' driver requires '${file}' to be a regular file`;
+    case 'LOCKED':
+      return `${problemText(error)}\nIs another process using the image [${file}]?`;
+    default:
+      return problemText(error);
+  }
+}
+
+/** The file that is at fault: for a missing backing file, not the image that names it. */
+function fileOf(error: LamellaError): string {
+  return isLamellaError(error.cause, 'NOT_FOUND') ? fileOf(error.cause) : (error.location ?? '');
+}
+
+/** How many backing files down the error is. */
+function levelsBelow(error: LamellaError, location: string): number {
+  const { chain } = error;
+  if (isLamellaError(error.cause, 'NOT_FOUND') && chain !== undefined) {
+    return chain.length;
+  }
+  return error.location === undefined || error.location === location ? 0 : 1;
+}

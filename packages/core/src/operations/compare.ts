@@ -1,0 +1,171 @@
+import type { Disk } from '../chain/index.js';
+import type { LongOperation } from '../driver/index.js';
+import type { DiskExtent } from '../engine/index.js';
+import { throwIfAborted } from '../errors/index.js';
+import { COPY_STEP } from './copy-range.js';
+import { firstDifference, isZero, ZERO_GRANULE } from './zero-runs.js';
+
+/** Comparisons of 1 MiB under way at once. */
+const LANES = 4;
+
+/** How disks are compared. */
+export interface CompareOptions extends LongOperation {
+  /** Count different sizes, and ranges that only one image holds, as differences. False by default. */
+  readonly strict?: boolean | undefined;
+}
+
+/** How two disks differ, if they do. */
+export interface CompareResult {
+  /**
+   * - `none`: they read the same; where one is longer, zeroes follow
+   * - `size`: their sizes differ (`strict` only)
+   * - `allocation`: one holds what the other does not (`strict` only)
+   * - `content`: their bytes differ
+   */
+  readonly difference: 'none' | 'size' | 'allocation' | 'content';
+  /** First byte of the first sector of 512 bytes, or of the range, that differs. */
+  readonly offset?: number | undefined;
+  /** One disk is longer, and all that the shorter one has is the same. */
+  readonly longer: boolean;
+}
+
+/**
+ * Finds the first difference between two disks. What is known to be zeroes is not read. Progress is told
+ * in bytes of the longer disk.
+ *
+ * @throws LamellaError `ABORTED`, and what reading throws
+ */
+export async function compare(
+  left: Disk,
+  right: Disk,
+  options: CompareOptions = {},
+): Promise<CompareResult> {
+  const strict = options.strict === true;
+  if (strict && left.size !== right.size) {
+    return { difference: 'size', longer: true };
+  }
+  const total = Math.max(left.size, right.size);
+  const common = Math.min(left.size, right.size);
+  const queue: { readonly end: number; readonly answer: Promise<number | undefined> }[] = [];
+  const settle = async (most: number): Promise<number | undefined> => {
+    while (queue.length > most) {
+      const first = queue.shift();
+      const offset = await first?.answer;
+      if (offset !== undefined) {
+        return offset;
+      }
+      options.onProgress?.({ done: first?.end ?? 0, total });
+    }
+    return undefined;
+  };
+  try {
+    for await (const { offset, length, kinds, same } of commonRanges(left, right, options)) {
+      if (strict && !same) {
+        const earlier = await settle(0);
+        return earlier === undefined
+          ? { difference: 'allocation', offset, longer: false }
+          : { difference: 'content', offset: earlier, longer: offset > common };
+      }
+      const end = offset + length;
+      for (let position = offset; position < end; ) {
+        throwIfAborted(options.signal, left.location);
+        const next = Math.min(end, position + COPY_STEP - (position % COPY_STEP));
+        const answer = differenceIn(left, right, kinds, position, next - position);
+        // Whoever awaits it may come late.
+        answer.catch(() => undefined);
+        queue.push({ end: next, answer });
+        const found = await settle(LANES - 1);
+        if (found !== undefined) {
+          return { difference: 'content', offset: found, longer: found >= common };
+        }
+        position = next;
+      }
+    }
+    const found = await settle(0);
+    return found === undefined
+      ? { difference: 'none', longer: left.size !== right.size }
+      : { difference: 'content', offset: found, longer: found >= common };
+  } finally {
+    await Promise.allSettled(queue.map(({ answer }) => answer));
+  }
+}
+
+type Kind = 'data' | 'zero';
+
+/** A range in which each disk is of one kind. */
+interface CommonRange {
+  readonly offset: number;
+  readonly length: number;
+  readonly kinds: readonly [Kind, Kind];
+  /** Both hold it, or neither does. */
+  readonly same: boolean;
+}
+
+/** Walks over two disks at once. */
+async function* commonRanges(
+  left: Disk,
+  right: Disk,
+  { signal }: CompareOptions,
+): AsyncGenerator<CommonRange> {
+  const options = signal === undefined ? {} : { signal };
+  const [a, b] = [left.extents(options), right.extents(options)];
+  let [x, y] = [await nextOf(a), await nextOf(b)];
+  for (let offset = 0; x !== undefined || y !== undefined; ) {
+    const end = Math.min(endOf(x), endOf(y));
+    yield {
+      offset,
+      length: end - offset,
+      kinds: [kindOf(x), kindOf(y)],
+      same: classOf(x) === classOf(y),
+    };
+    offset = end;
+    x = endOf(x) === end ? await nextOf(a) : x;
+    y = endOf(y) === end ? await nextOf(b) : y;
+  }
+}
+
+async function nextOf(extents: AsyncGenerator<DiskExtent>): Promise<DiskExtent | undefined> {
+  const next = await extents.next();
+  return next.done === true ? undefined : next.value;
+}
+
+/** Past its end a disk counts as zeroes. */
+function endOf(extent: DiskExtent | undefined): number {
+  return extent === undefined ? Number.POSITIVE_INFINITY : extent.offset + extent.length;
+}
+
+function kindOf(extent: DiskExtent | undefined): Kind {
+  return extent === undefined || extent.kind === 'zero' || extent.kind === 'unallocated'
+    ? 'zero'
+    : 'data';
+}
+
+function classOf(extent: DiskExtent | undefined): string {
+  const stored = extent?.kind === 'compressed' ? 'compressed' : kindOf(extent);
+  return `${stored} ${extent?.layer !== undefined}`;
+}
+
+async function differenceIn(
+  left: Disk,
+  right: Disk,
+  [leftKind, rightKind]: readonly [Kind, Kind],
+  offset: number,
+  length: number,
+): Promise<number | undefined> {
+  if (leftKind === 'zero' && rightKind === 'zero') {
+    return undefined;
+  }
+  if (leftKind === 'data' && rightKind === 'data') {
+    const [a, b] = [new Uint8Array(length), new Uint8Array(length)];
+    await Promise.all([left.read(a, offset), right.read(b, offset)]);
+    const found = firstDifference(a, b, ZERO_GRANULE);
+    return found === undefined ? undefined : offset + found;
+  }
+  const bytes = new Uint8Array(length);
+  await (leftKind === 'data' ? left : right).read(bytes, offset);
+  if (isZero(bytes)) {
+    return undefined;
+  }
+  const found = firstDifference(bytes, new Uint8Array(length), ZERO_GRANULE);
+  return offset + (found ?? 0);
+}

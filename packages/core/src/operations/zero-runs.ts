@@ -1,0 +1,108 @@
+/** Smallest run of zeroes that is looked for, in bytes. */
+export const ZERO_GRANULE = 512;
+
+/** A part of a buffer. */
+export interface Run {
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * The parts of a buffer that are worth writing: all but runs of zeroes of at least `sparse` bytes.
+ *
+ * @param bytes - its memory begins at a multiple of 4 bytes
+ * @param sparse - shortest run of zeroes that is left out, in bytes; 0 leaves nothing out
+ * @param granule - unit in which bytes are looked at: a multiple of 4
+ */
+export function dataRuns(bytes: Uint8Array, sparse: number, granule: number): readonly Run[] {
+  if (sparse === 0) {
+    return [{ start: 0, end: bytes.length }];
+  }
+  const words = wordsOf(bytes);
+  const runs: Run[] = [];
+  let start: number | undefined;
+  let end = 0;
+  for (let offset = 0; offset < bytes.length; offset += granule) {
+    const stop = Math.min(bytes.length, offset + granule);
+    if (isZeroRange(words, bytes, offset, stop)) {
+      continue;
+    }
+    if (start !== undefined && offset - end >= sparse) {
+      runs.push({ start, end });
+      start = offset;
+    }
+    // A run of zeroes at the buffer's edge may go on outside, so it counts as long enough.
+    start ??= offset;
+    end = stop;
+  }
+  if (start !== undefined) {
+    runs.push({ start, end });
+  }
+  return runs;
+}
+
+/** Whether all bytes are zero. */
+export function isZero(bytes: Uint8Array): boolean {
+  return isZeroRange(wordsOf(bytes), bytes, 0, bytes.length);
+}
+
+/** Offset of the first unit of `granule` bytes in which two buffers of one length differ. */
+export function firstDifference(
+  left: Uint8Array,
+  right: Uint8Array,
+  granule: number,
+): number | undefined {
+  const [a, b] = [wordsOf(left), wordsOf(right)];
+  for (let word = 0; word < a.length; word += 1) {
+    if (a[word] !== b[word]) {
+      return alignTo(word * 4, granule);
+    }
+  }
+  for (let offset = a.length * 4; offset < left.length; offset += 1) {
+    if (left[offset] !== right[offset]) {
+      return alignTo(offset, granule);
+    }
+  }
+  return undefined;
+}
+
+function alignTo(offset: number, granule: number): number {
+  return offset - (offset % granule);
+}
+
+function wordsOf(bytes: Uint8Array): Int32Array {
+  return new Int32Array(bytes.buffer, bytes.byteOffset, Math.floor(bytes.length / 4));
+}
+
+/** Words that are looked at in one turn of a loop. */
+const TURN = 8;
+
+function isZeroRange(words: Int32Array, bytes: Uint8Array, start: number, end: number): boolean {
+  const last = Math.floor(end / 4);
+  let word = start / 4;
+  for (; word + TURN <= last; word += TURN) {
+    if (anyOf(words, word) !== 0) {
+      return false;
+    }
+  }
+  for (let offset = word * 4; offset < end; offset += 1) {
+    if (bytes[offset] !== 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/** All bits that are set in one of eight words. */
+function anyOf(words: Int32Array, at: number): number {
+  return (
+    (words[at] ?? 0) |
+    (words[at + 1] ?? 0) |
+    (words[at + 2] ?? 0) |
+    (words[at + 3] ?? 0) |
+    (words[at + 4] ?? 0) |
+    (words[at + 5] ?? 0) |
+    (words[at + 6] ?? 0) |
+    (words[at + 7] ?? 0)
+  );
+}
