@@ -40,6 +40,7 @@ export async function compareCompressed(folder: string, rounds: number): Promise
   console.log(`\nload of the machine: ${load.toFixed(1)} on ${cpus().length} cores`);
   console.log('compressed clusters of 64 KiB, 256 MiB of mixed content, file to file; MB/s');
   console.log(`${''.padEnd(26)}${'lamella'.padStart(10)}${'qemu-img convert'.padStart(20)}`);
+  console.log('(ratio of times; then of processor time, which a loaded machine changes less)');
   const raw = join(folder, 'mixed.raw');
   await writeFile(raw, mixedContent());
   for (const type of TYPES) {
@@ -61,7 +62,13 @@ export async function compareCompressed(folder: string, rounds: number): Promise
   await rm(raw);
 }
 
-type Action = (files: Files) => Promise<void>;
+/** Does it, and tells the processor time that other processes took for that, in seconds. */
+type Action = (files: Files) => Promise<number>;
+
+interface Cost {
+  readonly seconds: number;
+  readonly processor: number;
+}
 
 /** The contenders take turns, so that a slow moment of the machine hits both. */
 async function compare(
@@ -71,25 +78,34 @@ async function compare(
   own: Action,
   theirs: Action,
 ): Promise<void> {
-  const times: [number[], number[]] = [[], []];
+  const costs: [Cost[], Cost[]] = [[], []];
   for (let round = 0; round < rounds; round += 1) {
-    times[0].push(await seconds(own, files));
-    times[1].push(await seconds(theirs, files));
+    costs[0].push(await costOf(own, files));
+    costs[1].push(await costOf(theirs, files));
   }
-  const [ours, qemu] = [median(times[0]), median(times[1])];
-  const rate = (time: number) => (SIZE / 1e6 / time).toFixed(0);
-  const ratio = (ours / qemu).toFixed(2);
-  console.log(`${name.padEnd(26)}${rate(ours).padStart(10)}${rate(qemu).padStart(20)} (${ratio})`);
+  const ratio = (pick: (cost: Cost) => number) =>
+    (median(costs[0].map(pick)) / median(costs[1].map(pick))).toFixed(2);
+  const [ours, qemu] = costs.map((each) =>
+    (SIZE / 1e6 / median(each.map(({ seconds }) => seconds))).toFixed(0),
+  );
+  console.log(
+    `${name.padEnd(26)}${ours?.padStart(10)}${qemu?.padStart(20)}` +
+      ` (${ratio(({ seconds }) => seconds)}; ${ratio(({ processor }) => processor)})`,
+  );
 }
 
-async function seconds(action: Action, files: Files): Promise<number> {
+async function costOf(action: Action, files: Files): Promise<Cost> {
   await rm(files.output, { force: true });
+  const before = process.cpuUsage();
   const start = process.hrtime.bigint();
-  await action(files);
-  return Number(process.hrtime.bigint() - start) / 1e9;
+  const others = await action(files);
+  const seconds = Number(process.hrtime.bigint() - start) / 1e9;
+  const { user, system } = process.cpuUsage(before);
+  // What starting a process costs this one is no part of it.
+  return { seconds, processor: others > 0 ? others : (user + system) / 1e6 };
 }
 
-async function read({ compressed, output }: Files): Promise<void> {
+async function read({ compressed, output }: Files): Promise<number> {
   await using disk = await new Lamella().open(compressed);
   const file = await open(output, 'w');
   // One write at a time: those into one file wait for each other anyway, and burn a core while they do.
@@ -103,9 +119,10 @@ async function read({ compressed, output }: Files): Promise<void> {
   } finally {
     await file.close();
   }
+  return 0;
 }
 
-async function write({ raw, output }: Files, type: CompressionType): Promise<void> {
+async function write({ raw, output }: Files, type: CompressionType): Promise<number> {
   const lamella = new Lamella();
   const options = { compression_type: type, cluster_size: CLUSTER };
   await lamella.create(output, { format: 'qcow2', size: SIZE, options });
@@ -120,6 +137,7 @@ async function write({ raw, output }: Files, type: CompressionType): Promise<voi
     await disk.close();
     await file.close();
   }
+  return 0;
 }
 
 /** Passes over the disk with several requests under way. */
@@ -138,13 +156,24 @@ async function inLanes(
   await Promise.all(Array.from({ length: DEPTH }, lane));
 }
 
-async function qemuRead(from: string, to: string): Promise<void> {
-  await run('qemu-img', ['convert', '-f', 'qcow2', '-O', 'raw', from, to]);
+function qemuRead(from: string, to: string): Promise<number> {
+  return qemuImg('convert', '-f', 'qcow2', '-O', 'raw', from, to);
 }
 
-async function qemuWrite(from: string, to: string, type: CompressionType): Promise<void> {
+function qemuWrite(from: string, to: string, type: CompressionType): Promise<number> {
   const options = `compression_type=${type},cluster_size=${CLUSTER}`;
-  await run('qemu-img', ['convert', '-c', '-f', 'raw', '-O', 'qcow2', '-o', options, from, to]);
+  return qemuImg('convert', '-c', '-f', 'raw', '-O', 'qcow2', '-o', options, from, to);
+}
+
+/** Processor time in seconds. */
+async function qemuImg(...args: readonly string[]): Promise<number> {
+  const { stdout } = await run('sh', ['-c', 'qemu-img "$@" && times', 'sh', ...args]);
+  // The last line is that of the children: minutes and seconds for themselves and for the system.
+  const children = stdout.trimEnd().split('\n').at(-1) ?? '';
+  return [...children.matchAll(/(\d+)m([\d.]+)s/g)].reduce(
+    (sum, [, minutes, seconds]) => sum + Number(minutes) * 60 + Number(seconds),
+    0,
+  );
 }
 
 /** A quarter that does not compress, the rest text and tables that do, in stretches of 1 MiB. */

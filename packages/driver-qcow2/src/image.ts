@@ -10,6 +10,7 @@ import {
   MIN_CACHED_SLICES,
   type OptionValue,
   type References,
+  type SnapshotStore,
   type Storage,
   TableCache,
 } from '@lamella/core';
@@ -21,10 +22,13 @@ import { dataFileOptions, referencesOf } from './data-file/description.js';
 import { imageDetails } from './details.js';
 import type { ImageEncryption } from './encryption/image-encryption.js';
 import { Geometry } from './geometry.js';
-import { COMPATIBLE, hasFeature, INCOMPATIBLE } from './header/features.js';
+import { AUTOCLEAR, COMPATIBLE, hasFeature, INCOMPATIBLE, withFeature } from './header/features.js';
 import type { Header } from './header/header.js';
 import { L2Entries } from './mapping/l2-entries.js';
 import { Mapper } from './mapping/mapper.js';
+import { ImageSnapshots, type SnapshotHost } from './snapshots/image-snapshots.js';
+import { KnownSnapshots } from './snapshots/known-snapshots.js';
+import { assertL1, type Snapshot } from './snapshots/table.js';
 import { L1_FORMAT, PointerTable } from './tables/pointer-table.js';
 
 /** Memory for cached metadata when none is given, in bytes. */
@@ -56,6 +60,7 @@ export interface ReadParts {
   readonly entries: L2Entries;
   readonly compressed: CompressedClusters;
   readonly encryption: ImageEncryption | undefined;
+  readonly snapshots: KnownSnapshots;
   readonly bitmaps: LoadedBitmaps;
   /** Most bytes for cached refcount blocks. */
   readonly refcountCacheSize: number;
@@ -64,7 +69,7 @@ export interface ReadParts {
 }
 
 /**
- * Reads the L1 table and the bitmap directory and makes the parts that reading needs.
+ * Reads the L1 table, the snapshot table and the bitmap directory and makes the parts that reading needs.
  *
  * @throws LamellaError `IO_ERROR`
  */
@@ -95,6 +100,7 @@ export async function readParts(setup: ImageSetup): Promise<ReadParts> {
       codecs,
     }),
     encryption: setup.encryption,
+    snapshots: await KnownSnapshots.read(storage, header),
     bitmaps: await loadBitmaps(storage, header),
     refcountCacheSize: Math.max(atLeast, cacheSize * (1 - L2_SHARE)),
     setup,
@@ -136,6 +142,10 @@ export class Qcow2Image implements Image {
     return imageDetails(header, this, encryption);
   }
 
+  get snapshots(): SnapshotStore | undefined {
+    return new ImageSnapshots(() => this.snapshotHost);
+  }
+
   get options(): Readonly<Record<string, OptionValue>> {
     const { header, geometry, encryption } = this.#view.parts;
     return {
@@ -169,10 +179,50 @@ export class Qcow2Image implements Image {
     return checkStorage(this.#view.parts.storage, options);
   }
 
+  /** The image as its snapshots see it. */
+  protected get snapshotHost(): SnapshotHost {
+    const { parts } = this.#view;
+    return {
+      storage: parts.storage,
+      externalData: parts.geometry.externalData,
+      known: parts.snapshots,
+      open: (snapshot) => openSnapshot(parts, snapshot),
+    };
+  }
+
   /** Goes on with other metadata: the image was changed as a whole. */
   protected adopt(parts: ReadParts): void {
     this.#view = new ReadView(parts);
   }
+}
+
+/** An image as it was when a snapshot was taken. The keys and the storage are the image's. */
+class SnapshotImage extends Qcow2Image {
+  override get snapshots(): undefined {
+    return undefined;
+  }
+
+  override async close(): Promise<void> {}
+}
+
+/** Another view of the same file, through a snapshot's L1 table. */
+async function openSnapshot(parts: ReadParts, snapshot: Snapshot): Promise<Image> {
+  const { setup, geometry, storage, header } = parts;
+  const size = snapshot.info.diskSize;
+  const { l1Offset, l1Size } = snapshot;
+  assertL1(snapshot, Math.ceil(size / geometry.l2Span), geometry.clusterSize, storage);
+  // Bitmaps are those of the present disk, with its size.
+  const autoclear = withFeature(header.autoclear, AUTOCLEAR.bitmaps, false);
+  const then = {
+    ...header,
+    size,
+    l1Offset,
+    l1Size,
+    autoclear,
+    snapshotCount: 0,
+    snapshotsOffset: 0,
+  };
+  return new SnapshotImage(await readParts({ ...setup, header: then }));
 }
 
 /** What answers while an image's metadata stays the same. */

@@ -5,6 +5,7 @@ import {
   type CheckResult,
   type ClearContext,
   type ClusterCompressor,
+  type Extent,
   isPromise,
   LamellaError,
   type OptionValues,
@@ -31,8 +32,10 @@ import { BlockMaker } from './refcount/block-maker.js';
 import { CompressedPacker } from './refcount/compressed-packer.js';
 import { DropApplier } from './refcount/drop-applier.js';
 import { Drops } from './refcount/drops.js';
+import { Leftovers } from './refcount/leftovers.js';
 import { Refcounts } from './refcount/refcounts.js';
 import { ReservedClusters } from './refcount/reserved-clusters.js';
+import type { SnapshotHost } from './snapshots/image-snapshots.js';
 import { PointerTable, REFCOUNT_TABLE_FORMAT } from './tables/pointer-table.js';
 import { Clearer } from './write/clearer.js';
 import { type ClusterSpace, RefcountedSpace } from './write/cluster-space.js';
@@ -129,6 +132,8 @@ export class WritableQcow2Image extends Qcow2Image {
     store: (compressed, offset) => this.#storeCompressed(compressed, offset),
   };
   #closed = false;
+  /** Why the image can't be used any more: it was changed as a whole and could not be read anew. */
+  #lost: LamellaError | undefined;
 
   constructor(parts: WriteParts) {
     super(parts);
@@ -144,7 +149,13 @@ export class WritableQcow2Image extends Qcow2Image {
     return this.#bitmaps;
   }
 
+  override map(offset: number, length: number): Awaitable<Extent> {
+    this.#assertNotLost();
+    return super.map(offset, length);
+  }
+
   place(offset: number, length: number): Awaitable<Placement> {
+    this.#assertNotLost();
     const recorded = this.#bitmaps.records ? this.#bitmaps.record(offset, length) : undefined;
     return recorded === undefined
       ? this.#place(offset, length)
@@ -179,6 +190,7 @@ export class WritableQcow2Image extends Qcow2Image {
   }
 
   zero(offset: number, length: number, context: ZeroContext): Awaitable<number> {
+    this.#assertNotLost();
     const recorded = this.#bitmaps.records ? this.#bitmaps.record(offset, length) : undefined;
     return recorded === undefined
       ? this.#zero(offset, length, context)
@@ -191,6 +203,7 @@ export class WritableQcow2Image extends Qcow2Image {
   }
 
   async discard(offset: number, length: number, context: ClearContext): Promise<void> {
+    this.#assertNotLost();
     const { parts, clearer } = this.#view;
     if (parts.guard.refuses) {
       await parts.guard.refuse();
@@ -202,6 +215,7 @@ export class WritableQcow2Image extends Qcow2Image {
   }
 
   async #storeCompressed(compressed: Uint8Array, offset: number): Promise<void> {
+    this.#assertNotLost();
     if (this.#bitmaps.records) {
       await this.#bitmaps.record(offset, Math.min(this.clusterSize, this.size - offset));
     }
@@ -221,8 +235,9 @@ export class WritableQcow2Image extends Qcow2Image {
     await encryption.amend(values, storage);
   }
 
-  flush(): Promise<void> {
-    return this.#view.parts.flusher.flush();
+  async flush(): Promise<void> {
+    this.#assertNotLost();
+    await this.#view.parts.flusher.flush();
   }
 
   override async check(options: CheckOptions): Promise<CheckResult> {
@@ -268,48 +283,86 @@ export class WritableQcow2Image extends Qcow2Image {
     if (this.#closed) {
       return;
     }
-    const { flusher, storage } = this.#view.parts;
+    // Whatever an image that was lost has in memory belongs to a state that is gone.
+    const failed = this.#lost === undefined ? await this.#storeAll(this.#view.parts) : undefined;
+    this.#closed = true;
+    await super.close();
+    if (failed !== undefined) {
+      throw failed.error;
+    }
+  }
+
+  /** Stores metadata and bitmaps for the last time; the error if it was the bitmaps that could not be. */
+  async #storeAll({ flusher, storage }: WriteParts): Promise<{ error: unknown } | undefined> {
     await flusher.flush();
-    const lost = await this.#bitmaps.store().catch(async (error: unknown) => {
-      // The clusters that were set aside for them are given back, if that can be done.
-      await flusher.flush().catch(() => undefined);
-      return { error };
-    });
+    const failed = await this.#bitmaps.store().then(
+      () => undefined,
+      async (error: unknown) => {
+        // The clusters that were set aside for them are given back, if that can be done.
+        await flusher.flush().catch(() => undefined);
+        return { error };
+      },
+    );
     if (flusher.lowered) {
       await storage.flush();
     }
-    this.#closed = true;
-    await super.close();
-    if (lost !== undefined) {
-      throw lost.error;
-    }
+    return failed;
+  }
+
+  protected override get snapshotHost(): SnapshotHost {
+    return { ...super.snapshotHost, restructure: (change) => this.#restructure(change) };
   }
 
   /**
    * Changes the image as a whole, while no request is under way: `change` finds everything flushed, changes
    * the storage itself or by way of the parts, and leaves it consistent even if it fails. Whatever it did,
    * the image goes on with what the storage holds then; header, tables, caches, free space and bitmaps are
-   * read anew. Bitmaps are stored before. Who changes the disk's size or data writes
-   * the header by `RecordingBitmaps.rewriteHeader`.
+   * read anew. Bitmaps are stored before, and what `change` leaves behind is freed last. Who changes the
+   * disk's size or data writes the header by `RecordingBitmaps.rewriteHeader`.
    */
-  async #restructure(change: (parts: WriteParts, header: Header) => Promise<void>): Promise<void> {
+  async #restructure(
+    change: (parts: WriteParts, header: Header, leftovers: Leftovers) => Promise<void>,
+  ): Promise<void> {
+    this.#assertNotLost();
     const { parts } = this.#view;
     if (parts.guard.refuses) {
       await parts.guard.refuse();
     }
     await parts.flusher.flush();
+    const leftovers = new Leftovers();
     await this.#bitmaps.whileStored(async () => {
       try {
-        await change(parts, await readHeader(parts.storage));
+        await change(parts, await readHeader(parts.storage), leftovers);
         await parts.flusher.flush();
       } finally {
-        const header = await readHeader(parts.storage);
-        const renewed = await writeParts(await readParts({ ...parts.setup, header }));
-        this.adopt(renewed);
-        this.#view = new WriteView(renewed);
-        this.#bitmaps.adopt(renewed);
+        await this.#renew(parts);
       }
     });
+    await leftovers.free(this.#view.parts);
+  }
+
+  /** Reads everything anew. An image that can't be is not used on: its metadata in memory may be obsolete. */
+  async #renew({ storage, setup }: WriteParts): Promise<void> {
+    try {
+      const header = await readHeader(storage);
+      const renewed = await writeParts(await readParts({ ...setup, header }));
+      this.adopt(renewed);
+      this.#view = new WriteView(renewed);
+      this.#bitmaps.adopt(renewed);
+    } catch (cause) {
+      this.#lost = new LamellaError('IO_ERROR', 'the image could not be read after a change', {
+        location: storage.location,
+        hint: 'Close it and open it again.',
+        cause,
+      });
+      throw this.#lost;
+    }
+  }
+
+  #assertNotLost(): void {
+    if (this.#lost !== undefined) {
+      throw this.#lost;
+    }
   }
 }
 

@@ -8,7 +8,7 @@ const UNIT = 16384;
 const UNITS = 24;
 
 /** How likely a change that was not flushed survives the crash. */
-const CHANCES = [0, 0.3, 0.6, 1];
+const CHANCES = [0, 0.5, 1];
 
 type File = 'image' | 'data';
 
@@ -143,7 +143,7 @@ async function assertSurvives(
   };
   const history = new History();
   const disk = await openPair(journalled, { writable: true });
-  for (let i = 0; i < 70; i += 1) {
+  for (let i = 0; i < 50; i += 1) {
     const unit = Math.floor(random() * UNITS);
     const choice = random();
     const moment = journal.changes.length;
@@ -194,7 +194,7 @@ for (const options of [
   { cluster_size: '16k', extended_l2: true, data_file_raw: true },
 ]) {
   t.test(`a crash loses nothing that was flushed: ${JSON.stringify(options)}`, async (t) => {
-    for (const seed of [3, 4]) {
+    for (const seed of [3]) {
       await assertSurvives(t, options, seed);
     }
   });

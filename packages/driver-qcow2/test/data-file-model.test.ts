@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Disk, MemoryStorage, type OptionValue } from '@lamella/core';
+import { type Disk, MemoryStorage, type OptionValue, WrappedStorage } from '@lamella/core';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import { newPair, openPair, type Pair } from './support/data-files.js';
@@ -151,9 +151,11 @@ for (const options of [
   { cluster_size: '4k' },
   { cluster_size: '64k' },
   { cluster_size: '16k', extended_l2: true },
+  { cluster_size: '64k', extended_l2: true },
   { cluster_size: '4k', data_file_raw: true },
   { cluster_size: '64k', data_file_raw: true },
   { cluster_size: '16k', extended_l2: true, data_file_raw: true },
+  { cluster_size: '64k', extended_l2: true, data_file_raw: true },
 ]) {
   const raw = options.data_file_raw === true;
   t.test(`a data file agrees with a plain array: ${JSON.stringify(options)}`, async (t) => {
@@ -178,5 +180,91 @@ for (const options of [
       const pair = await make(options);
       await compareWithQemu(t, pair, await run(pair, steps), raw);
     }
+  });
+}
+
+/** Takes its time, so that requests overlap. */
+class SlowStorage extends WrappedStorage {
+  override async write(bytes: Uint8Array, offset: number): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+    await this.inner.write(bytes, offset);
+  }
+
+  override async writev(pieces: readonly Uint8Array[], offset: number): Promise<void> {
+    await this.write(Buffer.concat(pieces), offset);
+  }
+
+  override async writeZeroes(offset: number, length: number): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+    await this.inner.writeZeroes(offset, length);
+  }
+
+  override async discard(offset: number, length: number): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+    await this.inner.discard(offset, length);
+  }
+
+  override async read(buffer: Uint8Array, offset: number): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+    await this.inner.read(buffer, offset);
+  }
+}
+
+/** Rounds of requests that run at once, in the order of the disk: they share clusters but no byte. */
+const rounds = fc.array(
+  fc.array(
+    fc.record({
+      kind: fc.constantFrom<Step['kind']>('write', 'write', 'zero', 'keep-zero', 'flush'),
+      gap: fc.oneof(fc.constant(0), fc.nat(9000)),
+      length: fc.integer({ min: 1, max: 30_000 }),
+      value: fc.integer({ min: 1, max: 200 }),
+    }),
+    { maxLength: 12 },
+  ),
+  { minLength: 1, maxLength: 6 },
+);
+
+for (const options of [
+  { cluster_size: '4k' },
+  { cluster_size: '16k', extended_l2: true },
+  { cluster_size: '4k', data_file_raw: true },
+  { cluster_size: '16k', extended_l2: true, data_file_raw: true },
+]) {
+  t.test(`requests at once: ${JSON.stringify(options)}`, async (t) => {
+    await fc.assert(
+      fc.asyncProperty(rounds, async (steps) => {
+        const { image, data } = await make(options);
+        const pair = { image, data: new SlowStorage(data) };
+        const disk = await openPair(pair, { writable: true });
+        const model = new Uint8Array(SIZE);
+        for (const round of steps) {
+          const done: Promise<void>[] = [];
+          let end = 0;
+          for (const { kind, gap, length, value } of round) {
+            const offset = end + gap;
+            if (offset < SIZE) {
+              end = Math.min(SIZE, offset + length);
+              done.push(apply(disk, model, { kind, offset, length, value }));
+            }
+          }
+          // Drops whole clusters between the others and writes them again, right behind each other.
+          const free = Math.ceil(end / 16_384) * 16_384;
+          if (free + 16_384 <= SIZE) {
+            done.push(disk.discard(free, 16_384));
+            done.push(
+              apply(disk, model, { kind: 'write', offset: free, length: 16_384, value: 9 }),
+            );
+          }
+          await Promise.all(done);
+        }
+        await disk.close();
+        const wrong = await problem({ image, data }, model, options.data_file_raw === true);
+        if (wrong !== undefined) {
+          throw new Error(wrong);
+        }
+      }),
+      { numRuns: 60 },
+    );
+    t.pass('the disk agreed with a plain array');
   });
 }

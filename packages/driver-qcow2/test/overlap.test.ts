@@ -54,6 +54,33 @@ const FREED: readonly (readonly [string, (image: Editable) => number, RegExp])[]
   ['L2 table', (image) => image.l2(), /L2 table/],
 ];
 
+t.test('an allocation over the bitmap directory is stopped', async (t) => {
+  const storage = stored(await writtenImage());
+  const disk = await openDisk([storage], { writable: true });
+  await disk.bitmaps.add({ name: 'a', recording: false });
+  await disk.close();
+  const image = await editable(storage);
+  const extension = image.extension(0x23852875);
+  const directory = Number(image.u64(extension + 16));
+  image.refcount(directory, 0);
+  await assertStopped(t, image, FREE, /bitmap directory/);
+});
+
+t.test('a bitmap of an image that turns out to be corrupt stays in use', async (t) => {
+  const storage = stored(await writtenImage());
+  const sound = await openDisk([storage], { writable: true });
+  await sound.bitmaps.add({ name: 'a' });
+  await sound.close();
+  const image = await editable(storage);
+  image.refcount(image.l2(), 0);
+  const damaged = stored(image);
+  const disk = await openDisk([damaged], { writable: true });
+  t.equal((await failure(disk.write(filled(100, 9), FREE)))?.code, 'CORRUPT');
+  t.equal((await failure(disk.bitmaps.clear('a')))?.code, 'CORRUPT');
+  await disk.close().catch(() => undefined);
+  t.match((await openDisk([damaged])).bitmaps.list(), [{ name: 'a', inconsistent: true }]);
+});
+
 for (const [name, where, reason] of FREED) {
   t.test(`an allocation over the ${name} is stopped`, async (t) => {
     const image = await writtenImage();

@@ -7,7 +7,7 @@ import type { Mapper } from './mapper.js';
 import type { Tables } from './tables.js';
 
 /** Most runs of free clusters that one call parks. */
-const MAX_RUNS = 16384;
+const MAX_RUNS = 4096;
 /** Bytes of zeroes that one call may have to write where space can't be given back. */
 const MAX_WRITTEN = 256 * 1024 * 1024;
 /** Most bytes that are zeroed at once. */
@@ -113,9 +113,16 @@ export class ParkingLot {
   async #zero({ offset, count }: HostRun): Promise<number> {
     const { storage, geometry } = this.#parts;
     const length = count * geometry.clusterSize;
+    if (await this.#isHole(offset, length)) {
+      return 0;
+    }
     await storage.writeZeroes(offset, length, { unmap: true });
-    const { kind } = await storage.map(offset, length);
-    return kind === 'hole' ? 0 : length;
+    return (await this.#isHole(offset, length)) ? 0 : length;
+  }
+
+  async #isHole(offset: number, length: number): Promise<boolean> {
+    const extent = await this.#parts.storage.map(offset, length);
+    return extent.kind === 'hole' && extent.length === length;
   }
 }
 

@@ -1,6 +1,6 @@
 import { MemoryStorage, type Reference } from '@lamella/core';
+import { CrashStorage } from '@lamella/driver-testkit';
 import t from 'tap';
-import { CrashStorage } from './crash-storage.js';
 import {
   bytesOf,
   create,
@@ -38,7 +38,7 @@ t.test('a crash leaves the old name or the new one', async (t) => {
     await image.close();
     for (const durable of [0, ...storage.flushes]) {
       for (const survives of [() => true, () => false]) {
-        const state = storage.after(durable, (index) => index <= durable && survives());
+        const state = storage.afterChanges(durable, (index) => index <= durable && survives());
         const found = (await openReadOnly(state)).references.backing;
         if (JSON.stringify(found) !== JSON.stringify(after)) {
           t.same(found, before, `after ${durable} durable changes`);
@@ -120,7 +120,7 @@ t.test('emptied: a crash leaves a sound image', async (t) => {
   t.match(await inspect(storage), { problems: [], leaks: 0, needCheck: false });
   for (const durable of [0, ...storage.flushes]) {
     const next = storage.flushes.find((flush) => flush > durable) ?? storage.changes;
-    const state = storage.after(durable, (index) => index < next);
+    const state = storage.afterChanges(durable, (index) => index < next);
     t.match(await inspect(state), { problems: [] });
     await (await openWritable(state)).close();
     t.match(await inspect(state), { problems: [], leaks: 0, needCheck: false });

@@ -1,6 +1,6 @@
 import { type CreateOptions, Disk, type OptionValue, type Storage } from '@lamella/core';
 import { QedDriver, type QedImage } from '@lamella/driver-qed';
-import { WrappedStorage } from '@lamella/driver-testkit';
+import { LastingStorage } from '@lamella/driver-testkit';
 
 export const KIB = 1024;
 export const MIB = 1024 * KIB;
@@ -35,12 +35,7 @@ export function openReadOnly(storage: Storage): Promise<QedImage> {
 /** A disk of one layer, whose close leaves the storage open. */
 export async function openDisk(storage: Storage, writable = true): Promise<Disk> {
   const image = await driver.open(storage, { writable });
-  return new Disk([{ format: 'qed', storage: new KeptOpen(storage), image, writable }]);
-}
-
-/** A storage that the closing of a disk leaves open. */
-export class KeptOpen extends WrappedStorage {
-  override async close(): Promise<void> {}
+  return new Disk([{ format: 'qed', storage: new LastingStorage(storage), image, writable }]);
 }
 
 export function pattern(seed: number, length: number): Uint8Array {

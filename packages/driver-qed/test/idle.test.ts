@@ -1,18 +1,8 @@
 import { type Alarm, type Clock, Disk, MemoryStorage } from '@lamella/core';
 import { QedDriver } from '@lamella/driver-qed';
-import { FaultyStorage } from '@lamella/driver-testkit';
+import { FaultyStorage, LastingStorage } from '@lamella/driver-testkit';
 import t from 'tap';
-import {
-  bytesOf,
-  create,
-  inspect,
-  KeptOpen,
-  MIB,
-  openDisk,
-  pattern,
-  readAll,
-  sameBytes,
-} from './helpers.js';
+import { bytesOf, create, inspect, MIB, openDisk, pattern, readAll, sameBytes } from './helpers.js';
 
 /** Time that passes when a test says so. */
 class ManualClock implements Clock {
@@ -64,7 +54,7 @@ async function subject(): Promise<{
   const storage = new FaultyStorage(new MemoryStorage());
   await create(storage, 8 * MIB);
   const image = await new QedDriver(undefined, clock).open(storage, { writable: true });
-  const kept = new KeptOpen(storage);
+  const kept = new LastingStorage(storage);
   const disk = new Disk([{ format: 'qed', storage: kept, image, writable: true }]);
   return { clock, storage, disk };
 }

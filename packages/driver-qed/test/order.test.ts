@@ -1,7 +1,6 @@
 import { MemoryStorage } from '@lamella/core';
-import { TracingStorage } from '@lamella/driver-testkit';
+import { CrashStorage, TracingStorage } from '@lamella/driver-testkit';
 import t from 'tap';
-import { CrashStorage } from './crash-storage.js';
 import {
   bytesOf,
   create,
@@ -26,7 +25,7 @@ t.test('the need-check mark is durable before anything else is written', async (
   t.equal(storage.changes, 0, 'opening writes nothing');
   await Promise.all([0, 1, 2, 3].map((i) => disk.write(pattern(i, 5000), i * MIB)));
   t.equal(storage.flushes[0], 1, 'one write before the first flush');
-  t.match(await inspect(storage.after(1, () => false)), {
+  t.match(await inspect(storage.afterChanges(1, () => false)), {
     needCheck: true,
     problems: [],
     leaks: 0,
@@ -111,7 +110,7 @@ t.test('whatever a crash leaves is consistent, and flushed data is there', async
     const next = points.find((point) => point > durable) ?? storage.changes;
     for (let attempt = 0; attempt < 4; attempt += 1) {
       const chance = [0, 1, 0.5, 0.8][attempt] ?? 0;
-      const state = storage.after(durable, (index) => index < next && random() < chance);
+      const state = storage.afterChanges(durable, (index) => index < next && random() < chance);
       const found = await inspect(state);
       if (found.problems.length > 0) {
         t.fail(`after ${durable} durable changes: ${found.problems.join('; ')}`);
@@ -140,7 +139,7 @@ t.test('the mark is cleared after everything else is durable', async (t) => {
   await disk.write(pattern(1, 100), 12345);
   await disk.close();
   const last = storage.changes - 1;
-  const state = storage.after(last, () => false);
+  const state = storage.afterChanges(last, () => false);
   t.match(await inspect(state), { needCheck: true, problems: [], leaks: 0 });
   t.ok(storage.flushes.includes(last));
   t.equal(storage.flushes.at(-1), storage.changes);

@@ -1,7 +1,6 @@
 import { type Extent, LamellaError, MemoryStorage, type StorageExtent } from '@lamella/core';
-import { WrappedStorage } from '@lamella/driver-testkit';
+import { CrashStorage, WrappedStorage } from '@lamella/driver-testkit';
 import t from 'tap';
-import { CrashStorage } from './crash-storage.js';
 import {
   bytesOf,
   create,
@@ -49,6 +48,11 @@ async function leaky(options: Leaky = {}): Promise<Uint8Array> {
 
 async function openAndClose(storage: MemoryStorage): Promise<void> {
   await (await openDisk(storage)).close();
+}
+
+/** The same for an image alone, without what is below it. */
+async function openAndCloseImage(storage: MemoryStorage): Promise<void> {
+  await (await driver.open(storage, { writable: true })).close();
 }
 
 /** What the guest sees. */
@@ -131,6 +135,20 @@ t.test('growing the disk over parked clusters shows zeroes', async (t) => {
   const content = await contentOf(storage);
   t.ok(sameBytes(content.subarray(3 * MIB), pattern(3, 3 * MIB)));
   t.ok(sameBytes(content.subarray(0, 3 * MIB), old));
+});
+
+t.test('what shows a backing file goes on showing it', async (t) => {
+  const storage = MemoryStorage.from(await leaky());
+  const image = await driver.open(storage, { writable: true, forCheck: true });
+  await image.check({});
+  await image.setBacking({ location: 'base.raw', format: 'raw' });
+  await image.close();
+  await storage.write(Uint8Array.of(2 | 1 | 4), 16);
+  const before = await kindsOf(storage);
+  t.ok(before.includes('unallocated'));
+  await openAndCloseImage(storage);
+  t.match(await inspect(storage), { leaks: 0, problems: [], needCheck: false });
+  t.same(await kindsOf(storage), before);
 });
 
 t.test('a check alone parks nothing', async (t) => {
@@ -247,8 +265,8 @@ t.test(
             // Either a moment between two changes, or any choice of those since the last flush.
             const state =
               chance === 0
-                ? storage.after(durable, () => false)
-                : storage.after(flushed, (index) => index < next && random() < chance);
+                ? storage.afterChanges(durable, () => false)
+                : storage.afterChanges(flushed, (index) => index < next && random() < chance);
             const found = await inspect(state);
             if (found.problems.length > 0 || (found.leaks > 0 && !found.needCheck)) {
               t.fail(

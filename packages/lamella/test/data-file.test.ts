@@ -143,6 +143,40 @@ t.test('overlays keep their data in a data file', async (t) => {
   t.equal((await readAt(moved, 70_000, 1))[0], 2);
 });
 
+t.test('a base with a data file takes a commit', async (t) => {
+  const directory = sandbox(t);
+  const at = (name: string) => join(directory, name);
+  await lamella.create(at('base'), {
+    format: 'qcow2',
+    size: MIB,
+    options: { data_file: 'base.data', data_file_raw: true },
+  });
+  await lamella.create(at('top'), { format: 'qcow2', backing: 'base' });
+  {
+    await using disk = await lamella.open(at('top'), { writable: true });
+    await disk.write(new Uint8Array(10).fill(2), 70_000);
+    t.equal(readFileSync(at('base.data'))[70_000], 0);
+  }
+  await lamella.commit(at('top'));
+  t.equal(readFileSync(at('base.data'))[70_000], 2);
+  t.same(openFilesIn(directory), []);
+});
+
+t.test('compose makes a top layer with a data file', async (t) => {
+  const directory = sandbox(t);
+  const at = (name: string) => join(directory, name);
+  writeFileSync(at('base'), new Uint8Array(MIB).fill(1));
+  await using disk = await lamella.compose([
+    { location: at('top'), format: 'qcow2', create: true, options: { data_file: 'top.data' } },
+    { location: at('base'), format: 'raw' },
+  ]);
+  await disk.write(new Uint8Array(10).fill(2), 70_000);
+  t.same([...(await readAt(disk, 69_999, 2))], [1, 2]);
+  t.equal(disk.layers[0]?.dataFile, at('top.data'));
+  await disk.close();
+  t.same(openFilesIn(directory), []);
+});
+
 t.test('with data_file_raw there is no backing file', async (t) => {
   const directory = sandbox(t);
   const path = join(directory, 'a');

@@ -17,7 +17,7 @@ export function registerNodePlatform(container: DependencyContainer): void {
   container.register(NATIVE_CALLS, { useFactory: () => nativeCalls() });
   container.register(STORAGE_DRIVER, { useClass: FileStorageDriver });
   container.register(ZSTD_LIBRARY, {
-    useFactory: (scope) =>
+    useFactory: (scope) => () =>
       systemZstd(scope.resolve(NATIVE_CALLS)) ?? builtInZstd() ?? packagedZstd(),
   });
   container.register(COMPRESSION_CODEC, { useClass: DeflateCodec });

@@ -1,10 +1,10 @@
 import { writeFileSync } from 'node:fs';
+import { CrashStorage, LastingStorage, storageContent, Timeline } from '@lamella/driver-testkit';
 import { ChainResolver, Disk, ImageCreator, Lamella, MemoryStorage } from 'lamella';
 import t from 'tap';
 import { KIB, randomSource } from './support/bytes.js';
 import { contentOf } from './support/mixed-content.js';
 import { needsQemu, type Options, qemuCheck } from './support/qemu.js';
-import { bytesOf, Clock, RecordingStorage } from './support/recording-storage.js';
 import { Temp } from './support/temp.js';
 
 const CLUSTERS = 40;
@@ -32,21 +32,21 @@ interface Change {
 
 /** What was done to a disk and when. */
 class Recording {
-  readonly clock = new Clock();
+  readonly timeline = new Timeline();
   readonly changes = Array.from({ length: CLUSTERS }, (): Change[] => []);
   readonly flushes: { readonly began: number; readonly ended: number }[] = [];
 
   async change(cluster: number, content: Uint8Array | undefined, work: () => Promise<void>) {
-    const change = { began: this.clock.tick(), ended: Number.POSITIVE_INFINITY, content };
+    const change = { began: this.timeline.tick(), ended: Number.POSITIVE_INFINITY, content };
     this.changes[cluster]?.push(change);
     await work();
-    change.ended = this.clock.tick();
+    change.ended = this.timeline.tick();
   }
 
   async flush(work: () => Promise<void>): Promise<void> {
-    const began = this.clock.tick();
+    const began = this.timeline.tick();
     await work();
-    this.flushes.push({ began, ended: this.clock.tick() });
+    this.flushes.push({ began, ended: this.timeline.tick() });
   }
 
   /** What a cluster may hold after a crash, sector by sector: any of these. */
@@ -74,10 +74,13 @@ async function record(options: Options, random: () => number) {
   const creator = lamella.container.resolve(ImageCreator);
   await creator.createIn(empty, 'qcow2', unit * CLUSTERS, options);
   const recording = new Recording();
-  const storage = new RecordingStorage(bytesOf(empty), recording.clock, random);
+  const storage = CrashStorage.from(await storageContent(empty), {
+    timeline: recording.timeline,
+    delay: () => Math.floor(random() * 4),
+  });
   const layer = await lamella.container
     .resolve(ChainResolver)
-    .openIn(storage, { format: 'qcow2' }, { writable: true });
+    .openIn(new LastingStorage(storage), { format: 'qcow2' }, { writable: true });
   const disk = new Disk([layer]);
   let version = 0;
   for (let batch = 0; batch < BATCHES; batch += 1) {
@@ -143,10 +146,10 @@ for (const options of SPECS) {
       const random = randomSource((firstSeed + life * 104_729) | 0);
       const { recording, storage, unit } = await record(options, random);
       for (let crash = 0; crash < CRASHES; crash += 1) {
-        const moment = Math.floor(random() * (recording.clock.now + 1));
+        const moment = Math.floor(random() * (recording.timeline.now + 1));
         const where = `LAMELLA_SEED=${firstSeed}, life ${life}, moment ${moment}`;
         const state = storage.afterCrash(moment, random);
-        writeFileSync(path, bytesOf(state));
+        writeFileSync(path, await storageContent(state));
         const { corruptions, checkErrors } = await qemuCheck(path, 'qcow2');
         const wrong = await wrongSector(state, recording, moment, unit);
         if (corruptions + checkErrors > 0 || wrong !== undefined) {

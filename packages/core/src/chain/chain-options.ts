@@ -1,4 +1,4 @@
-import type { OptionValues } from '../driver/index.js';
+import type { OptionValues, SnapshotKey } from '../driver/index.js';
 import { LamellaError } from '../errors/index.js';
 import { CACHE_MODES, type CacheMode } from '../storage/index.js';
 import type { Passphrase, PassphraseSource } from './passphrases.js';
@@ -15,6 +15,8 @@ export interface ChainOptions {
   readonly writable?: boolean | undefined;
   /** How many layers from the top on are opened for writing, if `writable`: 1 by default, the others never. */
   readonly writableLayers?: number | undefined;
+  /** Open the top image as of one of its snapshots; read-only. */
+  readonly snapshot?: SnapshotKey | undefined;
   /** Which files images may name; `'follow'` by default. */
   readonly references?: ReferencePolicy | undefined;
   /** Most layers; {@link DEFAULT_MAX_DEPTH} by default. */
@@ -58,7 +60,7 @@ export interface ChainOptions {
  * @throws LamellaError `INVALID_ARGUMENT`
  */
 export function assertConsistent(options: ChainOptions, location: string): void {
-  const { forceShare, writable, cache = 'writeback' } = options;
+  const { forceShare, writable, snapshot, cache = 'writeback' } = options;
   if (!CACHE_MODES.includes(cache)) {
     throw new LamellaError('INVALID_ARGUMENT', `there is no cache mode '${cache}'`, {
       location,
@@ -69,6 +71,12 @@ export function assertConsistent(options: ChainOptions, location: string): void 
     throw new LamellaError('INVALID_ARGUMENT', 'metadataOnly is for reading only', {
       location,
       hint: 'Leave out metadataOnly or writable.',
+    });
+  }
+  if (snapshot !== undefined && writable === true) {
+    throw new LamellaError('INVALID_ARGUMENT', 'a snapshot cannot be written to', {
+      location,
+      hint: 'Leave out writable; to write on from the snapshot, apply it, or put an overlay on it.',
     });
   }
   if (forceShare === true && writable === true) {

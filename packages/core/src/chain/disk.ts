@@ -3,6 +3,7 @@ import { type DiskExtent, Engine, type LayerStack, type MissingBacking } from '.
 import { LamellaError } from '../errors/index.js';
 import type { WriteZeroesOptions } from '../storage/index.js';
 import { DiskBitmaps } from './disk-bitmaps.js';
+import { DiskSnapshots } from './disk-snapshots.js';
 import { closeLayers, describeLayer, type Layer, type LayerInfo } from './layer.js';
 import { readableOf, type StreamOptions, writableOf } from './streams.js';
 
@@ -34,6 +35,7 @@ export class Disk implements AsyncDisposable {
   readonly #borrowed: readonly Layer[];
   readonly #missing: MissingBacking | undefined;
   readonly #engine: Engine;
+  readonly #snapshots: DiskSnapshots;
   #closing: Promise<void> | undefined;
 
   /**
@@ -49,6 +51,12 @@ export class Disk implements AsyncDisposable {
     this.#missing = missing;
     const stack: LayerStack = { layers: [layers[0], ...layers.slice(1), ...below], missing };
     this.#engine = new Engine(stack, layers[0].writable);
+    this.#snapshots = new DiskSnapshots({
+      layer: layers[0],
+      writable: layers[0].writable,
+      alone: (action) => this.#engine.alone(action),
+      over: (layer) => new Disk([layer], this.#all.slice(1), missing),
+    });
     this.bitmaps = new DiskBitmaps(layers[0], this.#engine);
   }
 
@@ -75,6 +83,11 @@ export class Disk implements AsyncDisposable {
   /** The layers, top first. */
   get layers(): readonly LayerInfo[] {
     return this.#all.map(describeLayer);
+  }
+
+  /** The snapshots inside the top image. */
+  get snapshots(): DiskSnapshots {
+    return this.#snapshots;
   }
 
   /** The backing file that the last layer names and that was not opened, by reference policy. */
@@ -267,6 +280,7 @@ export class Disk implements AsyncDisposable {
 
   async #close(): Promise<void> {
     await this.#engine.stop();
+    await this.#snapshots.close();
     await closeLayers(this.#layers);
   }
 }

@@ -2,6 +2,7 @@ export type { ChainLink } from './chain-link.js';
 export { type ChainOptions, DEFAULT_MAX_DEPTH } from './chain-options.js';
 export { Disk, type ExtentsOptions, type OpenLayers } from './disk.js';
 export { DiskBitmaps, type MergeBitmapsOptions } from './disk-bitmaps.js';
+export { DiskSnapshots } from './disk-snapshots.js';
 export { DiskStorage } from './disk-storage.js';
 export { closeLayers, type Layer, type LayerInfo } from './layer.js';
 export type { Passphrase, PassphraseSource } from './passphrases.js';

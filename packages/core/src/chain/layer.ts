@@ -33,6 +33,8 @@ export interface Layer {
   readonly writable: boolean;
   /** Whether writes have to be durable, mapping included, when they are done; false by default. */
   readonly writeThrough?: boolean | undefined;
+  /** Whether the storage belongs to another layer, which closes it; false by default. */
+  readonly borrowsStorage?: boolean | undefined;
 }
 
 /** The public view of a layer. */
@@ -55,8 +57,8 @@ export function describeLayer({ format, storage, dataFile, image, writable }: La
  */
 export async function closeLayers(layers: readonly Layer[]): Promise<void> {
   const failures: unknown[] = [];
-  for (const { image, dataFile, storage } of layers) {
-    for (const closable of [image, dataFile, storage]) {
+  for (const { image, dataFile, storage, borrowsStorage } of layers) {
+    for (const closable of borrowsStorage === true ? [image] : [image, dataFile, storage]) {
       try {
         await closable?.close();
       } catch (error) {

@@ -19,6 +19,7 @@ import {
 import { assertNotIn, type ChainLink, locations } from './chain-link.js';
 import { assertConsistent, type ChainOptions, DEFAULT_MAX_DEPTH } from './chain-options.js';
 import { DataFileOpener, resolveDataFile } from './data-file.js';
+import { openAsOf } from './image-as-of.js';
 import { closeLayers, type Layer } from './layer.js';
 import { missingBacking } from './missing-backing.js';
 import { openUnlocked } from './passphrases.js';
@@ -46,6 +47,7 @@ export interface LayerOptions
       | 'passphrase'
       | 'passphrases'
       | 'metadataOnly'
+      | 'snapshot'
     > {
   /** The files that are open already, top first: none of them may be the same. */
   readonly chain?: readonly ChainLink[] | undefined;
@@ -111,6 +113,7 @@ export class ChainResolver {
           ...forEveryLayer(options),
           writable: options.writable ?? false,
           passphrase: options.passphrase,
+          snapshot: options.snapshot,
           dataFile: options.dataFile ?? name.dataFile,
           chain: beside,
           follow: (references, link) => this.#follow(below, references, [...beside, link], options),
@@ -179,7 +182,7 @@ export class ChainResolver {
         followed ??= follow?.(references, link) ?? Promise.resolve();
         await followed;
       };
-      const image = await openUnlocked(storage, options, (passphrase) =>
+      const present = await openUnlocked(storage, options, (passphrase) =>
         driver.open(storage, {
           writable,
           cacheSize,
@@ -192,6 +195,9 @@ export class ChainResolver {
           openDataFile: (reference) => dataFile.open(reference),
         }),
       );
+      const { snapshot } = options;
+      const image =
+        snapshot === undefined ? present : await openAsOf(present, snapshot, storage.location);
       try {
         if (forCheck !== true) {
           dataFile.assertUsed();

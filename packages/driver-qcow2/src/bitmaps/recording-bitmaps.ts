@@ -128,12 +128,13 @@ export class RecordingBitmaps extends StoredBitmaps {
   }
 
   /**
-   * Stores what was recorded and marks the bitmaps as consistent. No request is under way.
+   * Stores what was recorded and marks the bitmaps as consistent. No request is under way. In an image that
+   * is marked as corrupt nothing is stored.
    *
    * @throws LamellaError `NO_SPACE`, `IO_ERROR`, `CORRUPT`; the bitmaps stay marked as in use
    */
   async store(): Promise<void> {
-    if (!this.#marked) {
+    if (!this.#marked || this.#parts.guard.refuses) {
       return;
     }
     const names = this.bitmaps.flatMap(({ record, dirty }) =>
@@ -239,7 +240,10 @@ export class RecordingBitmaps extends StoredBitmaps {
   /** Stores bitmaps in the place of those that are there. */
   async #change(wanted: readonly WantedBitmap[]): Promise<void> {
     this.#assertKnown();
-    const { storage, flusher } = this.#parts;
+    const { storage, flusher, guard } = this.#parts;
+    if (guard.refuses) {
+      await guard.refuse();
+    }
     await this.locks.exclusive(STORED_BITS, async () => {
       const prepared = await this.#storeBeside(wanted, this.source.scale.size);
       try {
@@ -289,6 +293,7 @@ export class RecordingBitmaps extends StoredBitmaps {
     );
     this.replace(this.source, bitmaps);
     this.#extension = extension;
+    this.#parts.guard.bitmapDirectoryMoved(extension);
     this.#marked = false;
     this.#recording = bitmaps.flatMap(({ record, dirty }) =>
       dirty === undefined ? [] : [{ dirty, granularity: 2 ** record.granularityBits }],

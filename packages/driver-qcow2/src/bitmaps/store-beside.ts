@@ -1,4 +1,5 @@
 import { LamellaError, type Storage, viewOf, writeUint64 } from '@lamella/core';
+import type { MetadataGuard } from '../check/metadata-guard.js';
 import type { Geometry } from '../geometry.js';
 import type { Allocator } from '../refcount/allocator.js';
 import { allocateContiguously } from '../refcount/contiguous.js';
@@ -26,6 +27,7 @@ export interface BitmapStorageParts {
   readonly drops: Drops;
   readonly flusher: Flusher;
   readonly pressure: Pressure;
+  readonly guard: MetadataGuard;
 }
 
 /** A bitmap as it is to be stored. */

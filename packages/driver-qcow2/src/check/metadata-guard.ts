@@ -6,6 +6,8 @@ import {
   type Storage,
   viewOf,
 } from '@lamella/core';
+import type { BitmapsExtension } from '../bitmaps/extension.js';
+import type { LoadedBitmaps } from '../bitmaps/loaded.js';
 import { readPointer } from '../encryption/pointer.js';
 import type { Geometry } from '../geometry.js';
 import { INCOMPATIBLE } from '../header/features.js';
@@ -22,12 +24,13 @@ export interface MetadataGuardParts {
   readonly geometry: Geometry;
   readonly l1: PointerTable;
   readonly refcounts: Refcounts;
+  readonly bitmaps: LoadedBitmaps;
 }
 
 /**
  * Keeps writes away from metadata: the header, the active L1 table, the refcount table and its blocks,
- * active L2 tables, the snapshot table, the snapshots' L1 tables (like QEMU's `overlap-check=cached`) and
- * the LUKS header, without which all data would be lost.
+ * active L2 tables, the snapshot table, the snapshots' L1 tables, the bitmap directory (like QEMU's
+ * `overlap-check=cached`) and the LUKS header, without which all data would be lost.
  * One bit per cluster says that metadata may be there, so an admission costs the same in every image; only
  * when it is set is the place looked up. On a hit the image is marked as corrupt, durably, and takes no
  * more writes.
@@ -35,11 +38,13 @@ export interface MetadataGuardParts {
 export class MetadataGuard {
   readonly #parts: MetadataGuardParts;
   readonly #bits = new ClusterBits();
+  #bitmapDirectory: BitmapsExtension | undefined;
   #conflict: { readonly name: string; readonly offset: number } | undefined;
   #failure: Promise<never> | undefined;
 
   private constructor(parts: MetadataGuardParts) {
     this.#parts = parts;
+    this.#bitmapDirectory = parts.bitmaps.extension;
   }
 
   /**
@@ -127,6 +132,14 @@ export class MetadataGuard {
     return admitted === undefined ? placement : admitted.then(() => placement);
   }
 
+  /** The bitmap directory is elsewhere now, or gone. */
+  bitmapDirectoryMoved(extension: BitmapsExtension | undefined): void {
+    this.#bitmapDirectory = extension;
+    for (const region of directoryRegion(extension)) {
+      this.#learn(region, false);
+    }
+  }
+
   /** Finds out what is at clusters that may hold metadata. */
   async #examine(first: number, last: number): Promise<void> {
     const { clusterSize } = this.#parts.geometry;
@@ -176,6 +189,7 @@ export class MetadataGuard {
       { name: 'header', offset: 0, length: geometry.clusterSize },
       { name: 'active L1 table', offset: l1.offset, length: l1.length * 8 },
       { name: 'refcount table', offset, length: length * 8 },
+      ...directoryRegion(this.#bitmapDirectory),
     ];
   }
 
@@ -237,4 +251,10 @@ export class MetadataGuard {
       await storage.flush();
     }
   }
+}
+
+function directoryRegion(extension: BitmapsExtension | undefined): Region[] {
+  return extension === undefined
+    ? []
+    : [{ name: 'bitmap directory', offset: extension.offset, length: extension.size }];
 }

@@ -1,8 +1,8 @@
-import { alignUp, type Storage, viewOf } from '@lamella/core';
+import { type Storage, viewOf } from '@lamella/core';
 import { FIELD, MAX_SNAPSHOTS } from '../header/header.js';
+import { ENTRY_FIELD, EntryReader } from '../snapshots/entry.js';
 
 const TWO_32 = 0x1_0000_0000;
-const FIXED = 40;
 
 /** A range of the file that holds metadata, in bytes. */
 export interface Region {
@@ -23,20 +23,21 @@ export async function snapshotRegions(storage: Storage, clusterSize: number): Pr
   const count = viewOf(pointer).getUint32(0);
   const start = viewOf(pointer).getUint32(4) * TWO_32 + viewOf(pointer).getUint32(8);
   const regions: Region[] = [];
-  let at = start;
-  for (let index = 0; index < count && index < MAX_SNAPSHOTS && at < storage.size; index += 1) {
-    const fixed = new Uint8Array(FIXED);
-    await storage.read(fixed, at);
-    const view = viewOf(fixed);
-    const offset = view.getUint32(0) * TWO_32 + view.getUint32(4);
-    const length = view.getUint32(8) * 8;
+  const reader = new EntryReader((buffer, offset) => storage.read(buffer, offset), start);
+  for (let index = 0; index < count && index < MAX_SNAPSHOTS; index += 1) {
+    if (reader.position >= storage.size) {
+      break;
+    }
+    const view = viewOf((await reader.next()).fixed);
+    const at = ENTRY_FIELD.l1Offset;
+    const offset = view.getUint32(at) * TWO_32 + view.getUint32(at + 4);
+    const length = view.getUint32(ENTRY_FIELD.l1Size) * 8;
     if (offset % clusterSize === 0 && offset + length <= storage.size) {
       regions.push({ name: `L1 table of snapshot ${index + 1}`, offset, length });
     }
-    at = alignUp(at + FIXED + view.getUint32(36) + view.getUint16(12) + view.getUint16(14), 8);
   }
   if (count > 0 && start < storage.size) {
-    const end = Math.min(at, storage.size);
+    const end = Math.min(reader.position, storage.size);
     regions.push({ name: 'snapshot table', offset: start, length: end - start });
   }
   return regions;

@@ -1,13 +1,16 @@
-import { alignUp, viewOf } from '@lamella/core';
-import { MAX_SNAPSHOTS } from '../header/header.js';
+import { viewOf, writeUint64 } from '@lamella/core';
+import { type Header, MAX_SNAPSHOTS } from '../header/header.js';
+import {
+  ENTRY_FIELD,
+  EntryReader,
+  EXTRA_FIELD,
+  MAX_EXTRA,
+  MAX_TABLE,
+  REQUIRED_EXTRA,
+  type StoredEntry,
+  serialiseEntry,
+} from '../snapshots/entry.js';
 import type { CheckRun } from './check-run.js';
-
-/** Fixed bytes of an entry, and of its extra data in version 3. */
-const FIXED = 40;
-const KNOWN_EXTRA = 16;
-/** Most bytes of extra data that QEMU reads, and of the whole table. */
-const MAX_EXTRA = 1024;
-const MAX_TABLE = 64 * 1024 * 1024;
 
 /** An entry of the snapshot table, as far as a check needs it (specification: "Snapshots"). */
 export interface CheckedSnapshot {
@@ -58,19 +61,21 @@ export async function readSnapshots(run: CheckRun): Promise<SnapshotTableReport>
     tally.corruptions += header.snapshotCount - count;
   }
   const snapshots: CheckedSnapshot[] = [];
-  let at = start;
+  let length = 0;
+  const reader = new EntryReader((buffer, offset) => run.read(buffer, offset), start);
   for (let index = 0; index < count; index += 1) {
     run.step();
-    const entry = await readEntry(run, at);
-    if (entry.extra > MAX_EXTRA) {
-      const problem = `snapshot table entry ${index} has ${entry.extra} bytes of extra data`;
+    const at = reader.position;
+    const entry = await reader.next();
+    if (entry.extraLength > MAX_EXTRA) {
+      const problem = `snapshot table entry ${index} has ${entry.extraLength} bytes of extra data`;
       if (!repair) {
         tally.error(problem, at);
         return { corruptions: tally.corruptions - before, unreadable: true, discarded: 0 };
       }
       tally.corruption(problem, at);
     }
-    if (entry.end - start > MAX_TABLE) {
+    if (reader.position - start > MAX_TABLE) {
       if (!repair) {
         tally.error('the snapshot table has more than 64 MiB', at);
         return { corruptions: tally.corruptions - before, unreadable: true, discarded: 0 };
@@ -78,64 +83,43 @@ export async function readSnapshots(run: CheckRun): Promise<SnapshotTableReport>
       tally.corruptions += count - index;
       break;
     }
-    snapshots.push(entry.snapshot);
-    if (header.version === 3 && entry.extra < KNOWN_EXTRA) {
+    snapshots.push(checked(entry, header));
+    length = reader.position - start;
+    if (header.version === 3 && entry.extraLength < REQUIRED_EXTRA) {
       tally.corruption(`snapshot table entry ${index} is incomplete`, at);
     }
-    at = entry.end;
   }
   run.snapshots = snapshots;
-  run.snapshotBytes = at - start;
+  run.snapshotBytes = length;
   const discarded = header.snapshotCount - snapshots.length;
   return { corruptions: tally.corruptions - before, unreadable: false, discarded };
 }
 
-async function readEntry(run: CheckRun, at: number) {
-  const fixed = new Uint8Array(FIXED);
-  await run.read(fixed, at);
-  const view = viewOf(fixed);
-  const extra = view.getUint32(36);
-  const id = view.getUint16(12);
-  const name = view.getUint16(14);
-  const kept = new Uint8Array(Math.min(extra, MAX_EXTRA));
-  await run.read(kept, at + FIXED);
-  const names = new Uint8Array(id + name);
-  await run.read(names, at + FIXED + extra);
+function checked(entry: StoredEntry, header: Header): CheckedSnapshot {
   const decoder = new TextDecoder();
+  const view = viewOf(entry.fixed);
+  const l1Offset = ENTRY_FIELD.l1Offset;
   return {
-    extra,
-    end: alignUp(at + FIXED + extra + id + name, 8),
-    snapshot: {
-      name: `${decoder.decode(names.subarray(0, id))} (${decoder.decode(names.subarray(id))})`,
-      l1Offset: view.getUint32(0) * 0x1_0000_0000 + view.getUint32(4),
-      l1Size: view.getUint32(8),
-      bytes: stored(run, fixed, kept, names),
-    },
+    name: `${decoder.decode(entry.id)} (${decoder.decode(entry.name)})`,
+    l1Offset: view.getUint32(l1Offset) * 0x1_0000_0000 + view.getUint32(l1Offset + 4),
+    l1Size: view.getUint32(ENTRY_FIELD.l1Size),
+    bytes: serialiseEntry({ ...entry, extra: completed(entry, header) }),
   };
 }
 
-/** The entry with the extra data that version 3 wants, padded to 8 bytes. */
-function stored(
-  run: CheckRun,
-  fixed: Uint8Array,
-  extra: Uint8Array,
-  names: Uint8Array,
-): Uint8Array {
-  const fill = run.header.version === 3 && extra.length < KNOWN_EXTRA;
-  const extraLength = fill ? KNOWN_EXTRA : extra.length;
-  const bytes = new Uint8Array(alignUp(FIXED + extraLength + names.length, 8));
-  bytes.set(fixed);
-  bytes.set(extra, FIXED);
-  bytes.set(names, FIXED + extraLength);
-  const view = viewOf(bytes);
-  view.setUint32(36, extraLength);
-  if (fill) {
-    if (extra.length < 8) {
-      view.setUint32(FIXED + 4, viewOf(fixed).getUint32(32));
-    }
-    // Without a size of its own, the snapshot is as large as the disk is now.
-    view.setUint32(FIXED + 8, Math.floor(run.header.size / 0x1_0000_0000));
-    view.setUint32(FIXED + 12, run.header.size % 0x1_0000_0000);
+/** The extra data with what version 3 wants. */
+function completed({ fixed, extra }: StoredEntry, header: Header): Uint8Array {
+  if (header.version !== 3 || extra.length >= REQUIRED_EXTRA) {
+    return extra;
   }
-  return bytes;
+  const complete = new Uint8Array(REQUIRED_EXTRA);
+  complete.set(extra);
+  const view = viewOf(complete);
+  if (extra.length < EXTRA_FIELD.diskSize) {
+    const vmStateSize = viewOf(fixed).getUint32(ENTRY_FIELD.vmStateSize);
+    writeUint64(view, EXTRA_FIELD.vmStateSize, vmStateSize, 'big');
+  }
+  // Without a size of its own, the snapshot is as large as the disk is now.
+  writeUint64(view, EXTRA_FIELD.diskSize, header.size, 'big');
+  return complete;
 }

@@ -19,16 +19,18 @@ export async function writeIdentityTables(
   const { clusterSize, l2Span, l2EntrySize } = geometry;
   const l1 = new Uint8Array(header.l1Size * 8);
   const table = new Uint8Array(clusterSize);
+  const view = viewOf(table);
+  const l1View = viewOf(l1);
   const zero = header.cryptMethod !== 0;
   for (let index = 0; index < header.l1Size; index += 1) {
     const position = l2Offset + index * clusterSize;
-    setOwned(viewOf(l1), index * 8, position, 0);
+    setOwned(l1View, index * 8, position, 0);
     table.fill(0);
     const end = Math.min(header.size, (index + 1) * l2Span);
     for (let guest = index * l2Span, at = 0; guest < end; guest += clusterSize, at += l2EntrySize) {
-      setOwned(viewOf(table), at, guest, zero && !geometry.extended ? ZERO_FLAG : 0);
+      setOwned(view, at, guest, zero && !geometry.extended ? ZERO_FLAG : 0);
       if (geometry.extended) {
-        viewOf(table).setUint32(at + (zero ? 8 : 12), ALL_SUBCLUSTERS);
+        view.setUint32(at + (zero ? 8 : 12), ALL_SUBCLUSTERS);
       }
     }
     await storage.write(table, position);

@@ -11,7 +11,7 @@ import { checkedPointer } from './pointer.js';
  * Opens the encryption of an image by its passphrase.
  *
  * @returns undefined for an image that is not encrypted
- * @throws LamellaError `PASSPHRASE_REQUIRED`, `WRONG_PASSPHRASE`, `INVALID_HEADER`, `TRUNCATED`,
+ * @throws LamellaError `INVALID_ARGUMENT`, `PASSPHRASE_REQUIRED`, `WRONG_PASSPHRASE`, `INVALID_HEADER`, `TRUNCATED`,
  * `UNSUPPORTED`, `LIMIT_EXCEEDED`
  */
 export async function openEncryption(
@@ -20,6 +20,11 @@ export async function openEncryption(
   options: OpenOptions,
   crypto: CryptoPlatform | undefined,
 ): Promise<ImageEncryption | undefined> {
+  const values = parseOptions(
+    ENCRYPTION_OPEN_OPTIONS,
+    options.options ?? {},
+    'opening a qcow2 image',
+  );
   if (header.cryptMethod === 0) {
     return undefined;
   }
@@ -37,11 +42,6 @@ export async function openEncryption(
     const numbering = 'guest';
     return new ImageEncryption({ location, cipher, numbering, luks: undefined, key: undefined });
   }
-  const values = parseOptions(
-    ENCRYPTION_OPEN_OPTIONS,
-    options.options ?? {},
-    'opening a qcow2 image',
-  );
   const most = Number(values['encrypt.max-iterations']);
   const luks = await LuksVolume.open(crypto, storage, checkedPointer(header, storage), most);
   const key = passphrase && (await luks.unlock(passphrase)).key;

@@ -1,7 +1,7 @@
 import { LamellaError, viewOf, writeUint64 } from '@lamella/core';
 import { extensionsLength, serialiseExtensions } from './extensions.js';
 import type { FeatureBits } from './features.js';
-import { COMPRESSION_TYPES, FIELD, type Header, MAGIC } from './header.js';
+import { COMPRESSION_TYPES, FIELD, type Header, MAGIC, V2_LENGTH } from './header.js';
 
 /** A few header bytes to write in place; within one 512-byte sector, so written all or not at all. */
 export interface HeaderPatch {
@@ -78,6 +78,13 @@ export function refcountTablePatch(offset: number, clusters: number): HeaderPatc
   writeUint64(view, 0, offset, 'big');
   view.setUint32(8, clusters);
   return { offset: FIELD.refcountTableOffset, bytes };
+}
+
+/** The fields that say which state of the image is the present one: size, mapping, refcounts, snapshots. */
+export function statePatch(header: Header): HeaderPatch {
+  const bytes = new Uint8Array(V2_LENGTH);
+  writeCommon(viewOf(bytes), header);
+  return { offset: FIELD.size, bytes: bytes.subarray(FIELD.size) };
 }
 
 /** Replaces one of the feature bitmaps of a version 3 header. */

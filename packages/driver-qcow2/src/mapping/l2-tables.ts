@@ -45,9 +45,9 @@ export class L2Tables {
     this.#drops = parts.drops;
   }
 
-  /** Whether the L1 entry points to a table that this image alone uses. */
+  /** Whether the L1 entry points to a table that this image alone uses. A flag without a table is damage. */
   isOwned(l1Index: number): boolean {
-    return this.#l1.isCopied(l1Index);
+    return this.#l1.isCopied(l1Index) && this.#l1.get(l1Index) !== 0;
   }
 
   /**

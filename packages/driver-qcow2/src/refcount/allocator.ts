@@ -74,27 +74,48 @@ export class Allocator {
   }
 
   /**
-   * Sees to it that many contiguous clusters can be set aside at the end, with no refcount block among them.
-   * Nothing else is allocated meanwhile.
+   * Sets clusters aside that follow each other, and raises their refcounts from 0 to 1 in memory. Nothing
+   * else is allocated meanwhile.
    *
-   * @param count - clusters
-   * @throws LamellaError as {@link Allocator.allocate}
+   * @param count - how many, at least 1
+   * @throws LamellaError as {@link allocate}
    */
-  async makeRoom(count: number): Promise<void> {
-    this.#end ??= await this.#findEnd();
-    const perBlock = this.#geometry.refcountBlockEntries;
-    const table = this.#refcounts.table;
-    let index = table.length;
-    while (index > 0 && table.get(index - 1) === 0) {
-      index -= 1;
+  async allocateContiguous(count: number): Promise<AllocatedRun> {
+    const run = await this.allocate(count);
+    if (run.count === count) {
+      return run;
     }
-    const first = Math.max(Math.ceil(this.#end / perBlock), index) * perBlock;
-    if (first > this.#end) {
-      this.#free.add(this.#end, first - this.#end);
+    const first = run.offset / this.#geometry.clusterSize;
+    for (let cluster = first; cluster < first + run.count; cluster += 1) {
+      await this.#refcounts.change(cluster, -1);
     }
-    while (this.#refcounts.sliceOffset(first) === 0) {
-      await this.#blocks.make(first, (taken) => this.#reserveForBlocks(first, taken), count);
+    this.#free.add(first, run.count);
+    return this.#allocateAtEnd(count);
+  }
+
+  async #allocateAtEnd(count: number): Promise<AllocatedRun> {
+    const { clusterSize } = this.#geometry;
+    const end = this.#end ?? (await this.#findEnd());
+    let first = end;
+    for (let cluster = end; cluster < first + count; cluster += 1) {
+      if (this.#refcounts.sliceOffset(cluster) === 0) {
+        // New blocks lie here, in front, and count all that follows.
+        const reserve = (taken: number) => this.#reserveForBlocks(cluster, taken);
+        await this.#blocks.make(cluster, reserve, count);
+        if (cluster > end) {
+          this.#free.add(end, cluster - end);
+        }
+      }
+      if ((await this.#refcounts.get(cluster)) !== 0) {
+        first = cluster + 1;
+      }
     }
+    this.#end = first + count;
+    for (let cluster = first; cluster < first + count; cluster += 1) {
+      await this.#refcounts.change(cluster, 1);
+    }
+    const offset = first * clusterSize;
+    return this.#admit({ offset, count, fresh: offset >= this.#storage.size });
   }
 
   /** Nothing is given out that metadata takes, whatever the refcounts say. */

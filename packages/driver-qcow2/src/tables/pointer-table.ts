@@ -119,7 +119,7 @@ export class PointerTable {
 
   #accept(index: number, high: number, low: number, clusterSize: number): void {
     const pointer = ((high & this.#format.highMask) >>> 0) * TWO_32 + ((low & 0xffff_fe00) >>> 0);
-    if (pointer % clusterSize !== 0 || pointer >= this.#storage.size) {
+    if (pointer % clusterSize !== 0 || pointer + clusterSize > this.#storage.size) {
       this.#entries[index] = INVALID;
       this.#raw ??= new Uint32Array(this.length * 2);
       this.#raw[2 * index] = high;
@@ -152,12 +152,16 @@ export class PointerTable {
     return this.#copied[index] === 1;
   }
 
-  /** Lets an entry point to a cluster that it alone refers to; 0 for nothing. */
-  set(index: number, pointer: number): void {
+  /**
+   * Lets an entry point to a cluster; 0 for nothing.
+   *
+   * @param alone - whether nothing else refers to the cluster
+   */
+  set(index: number, pointer: number, alone = true): void {
     this.#watcher?.(pointer);
     this.#entries[index] = pointer;
     if (this.#format.copiedFlag) {
-      this.#copied[index] = pointer === 0 ? 0 : 1;
+      this.#copied[index] = pointer !== 0 && alone ? 1 : 0;
     }
     this.#dirty.add(Math.floor(index / SECTOR_ENTRIES));
   }

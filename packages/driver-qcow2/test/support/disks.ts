@@ -10,7 +10,7 @@ import {
   type Storage,
 } from '@lamella/core';
 import { Qcow2Driver } from '@lamella/driver-qcow2';
-import { WrappedStorage } from '@lamella/driver-testkit';
+import { LastingStorage } from '@lamella/driver-testkit';
 
 const inflate = promisify<Uint8Array, object, Buffer>(inflateRaw);
 
@@ -34,11 +34,6 @@ export class CountingCodec implements CompressionCodec {
 /** The driver with a deflate codec. */
 export const driver = new Qcow2Driver([new CountingCodec()]);
 
-/** A storage that outlives the disks over it. */
-class Lasting extends WrappedStorage {
-  override async close(): Promise<void> {}
-}
-
 /** Opens a layer for a test; closing it leaves the storage open. */
 export async function openLayer(
   storage: Storage,
@@ -46,7 +41,7 @@ export async function openLayer(
   cacheSize?: number,
 ): Promise<Layer> {
   const image = await driver.open(storage, { writable, cacheSize });
-  return { format: 'qcow2', storage: new Lasting(storage), image, writable };
+  return { format: 'qcow2', storage: new LastingStorage(storage), image, writable };
 }
 
 /** Opens a disk over qcow2 storages, top first; only the top is writable. */

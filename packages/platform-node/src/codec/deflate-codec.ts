@@ -20,13 +20,13 @@ const MEMORY_LEVEL = 9;
 @injectable()
 export class DeflateCodec implements CompressionCodec {
   readonly name = 'deflate';
-  readonly #inflate: NativeCalls['inflate'];
+  readonly #native: NativeCalls | undefined;
 
   /**
    * @param native - decompresses faster where it can
    */
   constructor(@inject(NATIVE_CALLS, { isOptional: true }) native?: NativeCalls) {
-    this.#inflate = native?.inflate;
+    this.#native = native;
   }
 
   /**
@@ -38,7 +38,7 @@ export class DeflateCodec implements CompressionCodec {
    * @throws LamellaError `CORRUPT` when the stream is damaged or gives another number of bytes
    */
   async decompress(input: Uint8Array, outputLength: number): Promise<Uint8Array> {
-    if (this.#inflate !== undefined) {
+    if (this.#native?.inflate !== undefined) {
       const output = new Uint8Array(outputLength);
       await this.decompressInto(input, output);
       return output;
@@ -53,7 +53,7 @@ export class DeflateCodec implements CompressionCodec {
    */
   async decompressInto(input: Uint8Array, output: Uint8Array): Promise<void> {
     // A stream that is not as it should be is zlib's to judge.
-    const done = (await this.#inflate?.(input, output)) ?? false;
+    const done = (await this.#native?.inflate?.(input, output)) ?? false;
     if (!done) {
       output.set(await this.#decompress(input, output.length));
     }

@@ -2,7 +2,7 @@ import { type CompressionCodec, LamellaError } from '@lamella/core';
 import { inject, injectable } from 'tsyringe';
 import { corruptStream } from './corrupt-stream.js';
 import { type SoundFrame, soundFrame } from './zstd-frame.js';
-import { ZSTD_LIBRARY, type ZstdLibrary } from './zstd-library.js';
+import { ZSTD_LIBRARY, type ZstdFinder, type ZstdLibrary } from './zstd-library.js';
 
 /** Frames that could give this many times what they have to are decompressed one at a time. */
 const PLAUSIBLE_EXCESS = 4;
@@ -14,13 +14,15 @@ const PLAUSIBLE_EXCESS = 4;
 @injectable()
 export class ZstdCodec implements CompressionCodec {
   readonly name = 'zstd';
-  readonly #library: ZstdLibrary | undefined;
+  #library: ZstdLibrary | ZstdFinder | undefined;
   #turn: Promise<void> = Promise.resolve();
 
   /**
-   * @param library - what does the work; without it every call fails
+   * @param library - what does the work, or what finds it when it is needed; without it every call fails
    */
-  constructor(@inject(ZSTD_LIBRARY, { isOptional: true }) library: ZstdLibrary | undefined) {
+  constructor(
+    @inject(ZSTD_LIBRARY, { isOptional: true }) library: ZstdLibrary | ZstdFinder | undefined,
+  ) {
     this.#library = library;
   }
 
@@ -82,6 +84,9 @@ export class ZstdCodec implements CompressionCodec {
   }
 
   get #present(): ZstdLibrary {
+    if (typeof this.#library === 'function') {
+      this.#library = this.#library();
+    }
     if (this.#library === undefined) {
       throw new LamellaError('UNSUPPORTED', 'there is no zstd on this platform', {
         hint: 'Use Node.js 22.15 or later, or install @toondepauw/node-zstd.',

@@ -25,8 +25,11 @@ export interface ZstdLibrary {
   decompressInto?(frame: Uint8Array, output: Uint8Array): Promise<void>;
 }
 
+/** Finds a library when it is needed for the first time. */
+export type ZstdFinder = () => ZstdLibrary | undefined;
+
 /** Token of the {@link ZstdLibrary} to use. */
-export const ZSTD_LIBRARY: InjectionToken<ZstdLibrary | undefined> =
+export const ZSTD_LIBRARY: InjectionToken<ZstdLibrary | ZstdFinder | undefined> =
   Symbol.for('lamella.ZstdLibrary');
 
 /** zstd's own default. */

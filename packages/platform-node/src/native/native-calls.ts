@@ -71,21 +71,24 @@ export interface NativeCalls {
    * @param output - to be filled
    * @returns whether the stream is whole and gives exactly that many bytes
    */
-  readonly inflate?: (input: Uint8Array, output: Uint8Array) => Promise<boolean>;
+  readonly inflate?: ((input: Uint8Array, output: Uint8Array) => Promise<boolean>) | undefined;
 
   /** Zstandard (RFC 8878) on threads of libuv's pool. */
-  readonly zstd?: {
-    /**
-     * Decompresses one frame.
-     *
-     * @param frame - whole, with nothing behind it
-     * @returns bytes of the output that were filled, or a number below zero for a frame that is damaged
-     * or gives more
-     */
-    decompress(frame: Uint8Array, output: Uint8Array): Promise<number>;
-    /** Compresses into one frame at the default level; undefined for more than `maxLength` bytes. */
-    compress(input: Uint8Array, maxLength: number): Promise<Uint8Array | undefined>;
-  };
+  readonly zstd?: NativeZstd | undefined;
+}
+
+/** libzstd. */
+export interface NativeZstd {
+  /**
+   * Decompresses one frame.
+   *
+   * @param frame - whole, with nothing behind it
+   * @returns bytes of the output that were filled, or a number below zero for a frame that is damaged or
+   * gives more
+   */
+  decompress(frame: Uint8Array, output: Uint8Array): Promise<number>;
+  /** Compresses into one frame at the default level; undefined for more than `maxLength` bytes. */
+  compress(input: Uint8Array, maxLength: number): Promise<Uint8Array | undefined>;
 }
 
 /** Token of the {@link NativeCalls}; register `{}` to do without. */
@@ -113,7 +116,24 @@ function bind(): NativeCalls {
     return NONE;
   }
   const koffi = requireKoffi();
-  return koffi === undefined ? NONE : { ...bindLinux(koffi), ...bindCompression(koffi) };
+  if (koffi === undefined) {
+    return NONE;
+  }
+  // Libraries are not looked for before somebody wants one: most programs never do.
+  let found: ReturnType<typeof bindCompression> | undefined;
+  const compression = () => {
+    found ??= bindCompression(koffi);
+    return found;
+  };
+  return {
+    ...bindLinux(koffi),
+    get inflate() {
+      return compression().inflate;
+    },
+    get zstd() {
+      return compression().zstd;
+    },
+  };
 }
 
 const SIXTY_FOUR_BIT: ReadonlySet<string> = new Set([

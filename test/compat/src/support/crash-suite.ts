@@ -1,13 +1,17 @@
 import { writeFileSync } from 'node:fs';
+import {
+  type Change,
+  CrashStorage,
+  GuestHistory,
+  LastingStorage,
+  storageContent,
+} from '@lamella/driver-testkit';
 import { MemoryStorage } from 'lamella';
 import t from 'tap';
 import { KIB, pattern, randomSource } from './bytes.js';
-import { GuestHistory } from './guest-history.js';
 import type { ImageSpec } from './image-spec.js';
 import { emptyImage, KeptOpen, openOver } from './memory-disk.js';
-import type { Change } from './model.js';
 import { needsQemu, qemuCheck, qemuRead } from './qemu.js';
-import { bytesOf, Clock, RecordingStorage } from './recording-storage.js';
 import { Temp } from './temp.js';
 import { readAll } from './verify.js';
 
@@ -24,7 +28,7 @@ const firstSeed = Number(process.env.LAMELLA_SEED ?? Date.now() % 2 ** 31);
 
 /** A disk's recorded life. */
 interface Recording {
-  readonly storage: RecordingStorage;
+  readonly storage: CrashStorage;
   readonly history: GuestHistory;
   readonly end: number;
 }
@@ -42,7 +46,7 @@ export function crashSuite(specs: readonly ImageSpec[]): void {
         const recording = await record(spec, random);
         for (let crash = 0; crash < CRASHES_PER_LIFE; crash += 1) {
           const moment = Math.floor(random() * (recording.end + 1));
-          const state = bytesOf(recording.storage.afterCrash(moment, random));
+          const state = await storageContent(recording.storage.afterCrash(moment, random));
           try {
             dirty += (await survives(temp, spec, state, recording.history, moment)) ? 0 : 1;
           } catch (error) {
@@ -60,11 +64,12 @@ export function crashSuite(specs: readonly ImageSpec[]): void {
 
 /** Runs random requests on a recorded disk. */
 async function record(spec: ImageSpec, random: () => number): Promise<Recording> {
-  const clock = new Clock();
-  const storage = new RecordingStorage(await emptyImage(spec, SIZE), clock, random);
-  const history = new GuestHistory(clock, new Uint8Array(SIZE));
+  const storage = CrashStorage.from(await emptyImage(spec, SIZE), {
+    delay: () => Math.floor(random() * 4),
+  });
+  const history = new GuestHistory(storage.timeline, new Uint8Array(SIZE));
   const cacheSize = random() < 0.5 ? 1 : undefined;
-  const disk = await openOver(storage, spec, { cacheSize });
+  const disk = await openOver(new LastingStorage(storage), spec, { cacheSize });
   for (let batch = 0; batch < BATCHES; batch += 1) {
     const changes = disjointChanges(random, spec.clusterSize).map((change) =>
       history.change(change, () => make(disk, change)),
@@ -77,7 +82,7 @@ async function record(spec: ImageSpec, random: () => number): Promise<Recording>
     }
   }
   await history.flush(() => disk.close());
-  return { storage, history, end: clock.now };
+  return { storage, history, end: storage.moment };
 }
 
 function make(disk: Awaited<ReturnType<typeof openOver>>, change: Change): Promise<void> {

@@ -1,4 +1,4 @@
-import { WrappedStorage } from '@lamella/driver-testkit';
+import { LastingStorage, storageContent } from '@lamella/driver-testkit';
 import {
   ChainResolver,
   Disk,
@@ -9,14 +9,13 @@ import {
 } from 'lamella';
 import type { ImageSpec } from './image-spec.js';
 import { lamella } from './make-image.js';
-import { bytesOf } from './recording-storage.js';
 
 /** The bytes of a new, empty image. */
 export async function emptyImage(spec: ImageSpec, size: number): Promise<Uint8Array> {
   const storage = new MemoryStorage();
   const creator = lamella.container.resolve(ImageCreator);
   await creator.createIn(storage, spec.format, size, spec.options);
-  return bytesOf(storage);
+  return storageContent(storage);
 }
 
 /** A writable disk over a storage, with other layers below. */
@@ -32,13 +31,9 @@ export async function openOver(
 }
 
 /** A storage whose content can be looked at after the disk over it was closed. */
-export class KeptOpen extends WrappedStorage {
-  override async close(): Promise<void> {}
-
+export class KeptOpen extends LastingStorage {
   /** All bytes. */
-  async bytes(): Promise<Uint8Array> {
-    const bytes = new Uint8Array(this.size);
-    await this.read(bytes, 0);
-    return bytes;
+  bytes(): Promise<Uint8Array> {
+    return storageContent(this);
   }
 }

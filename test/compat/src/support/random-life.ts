@@ -1,9 +1,9 @@
 import { copyFileSync } from 'node:fs';
+import { type Change, DiskModel } from '@lamella/driver-testkit';
 import type { Disk } from 'lamella';
 import { firstDifference, pattern } from './bytes.js';
 import type { ImageSpec } from './image-spec.js';
 import { type FilledBacking, initialContent, lamella, makeImage } from './make-image.js';
-import { type Change, DiskModel } from './model.js';
 import type { Batch, Life, Request } from './requests.js';
 import type { Temp } from './temp.js';
 import { foreignFaults, foreignRead, readAt } from './verify.js';

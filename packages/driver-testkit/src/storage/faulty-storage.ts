@@ -1,5 +1,6 @@
 import {
   type Awaitable,
+  type ErrorCode,
   InterceptedStorage,
   LamellaError,
   type Storage,
@@ -10,10 +11,21 @@ import {
 export class FaultyStorage extends InterceptedStorage {
   /** Says which calls fail; may be changed at any time. */
   fails: (call: StorageCall) => boolean;
+  readonly #code: ErrorCode;
 
-  constructor(inner: Storage, fails: (call: StorageCall) => boolean = () => false) {
+  /**
+   * @param inner - carries out what does not fail
+   * @param fails - which calls fail; none by default
+   * @param code - of the failures
+   */
+  constructor(
+    inner: Storage,
+    fails: (call: StorageCall) => boolean = () => false,
+    code: ErrorCode = 'IO_ERROR',
+  ) {
     super(inner);
     this.fails = fails;
+    this.#code = code;
   }
 
   protected override intercept<T>(call: StorageCall, proceed: () => Awaitable<T>): Awaitable<T> {
@@ -21,7 +33,7 @@ export class FaultyStorage extends InterceptedStorage {
   }
 
   #error(call: StorageCall): LamellaError {
-    return new LamellaError('IO_ERROR', `injected failure of ${call.method}`, {
+    return new LamellaError(this.#code, `injected failure of ${call.method}`, {
       location: this.location,
       offset: call.offset,
     });

@@ -1,5 +1,5 @@
-import { assertOneOf, type Change, changedBytes, segments } from './model.js';
-import type { Clock } from './recording-storage.js';
+import type { Timeline } from '../storage/timeline.js';
+import { assertOneOf, type Change, changedBytes, segments } from './changes.js';
 
 interface Made {
   readonly change: Change;
@@ -12,29 +12,33 @@ interface Made {
  * way together must not overlap.
  */
 export class GuestHistory {
-  readonly #clock: Clock;
+  readonly #timeline: Timeline;
   readonly #initial: Uint8Array;
   readonly #made: Made[] = [];
   readonly #flushes: { readonly began: number; readonly ended: number }[] = [];
 
-  constructor(clock: Clock, initial: Uint8Array) {
-    this.#clock = clock;
+  /**
+   * @param timeline - that of the storage whose crashes are looked at
+   * @param initial - content of the disk before the first change
+   */
+  constructor(timeline: Timeline, initial: Uint8Array) {
+    this.#timeline = timeline;
     this.#initial = initial;
   }
 
   /** Makes a change and notes when. */
   async change(change: Change, make: () => Promise<void>): Promise<void> {
-    const made: Made = { change, began: this.#clock.tick(), ended: Number.POSITIVE_INFINITY };
+    const made: Made = { change, began: this.#timeline.tick(), ended: Number.POSITIVE_INFINITY };
     this.#made.push(made);
     await make();
-    made.ended = this.#clock.tick();
+    made.ended = this.#timeline.tick();
   }
 
   /** Flushes and notes when: changes that had ended before it began are acknowledged when it ends. */
   async flush(flush: () => Promise<void>): Promise<void> {
-    const began = this.#clock.tick();
+    const began = this.#timeline.tick();
     await flush();
-    this.#flushes.push({ began, ended: this.#clock.tick() });
+    this.#flushes.push({ began, ended: this.#timeline.tick() });
   }
 
   /**
