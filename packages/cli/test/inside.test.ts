@@ -4,7 +4,6 @@ const SECRETS = '--object secret,id=s,data=abc --object secret,id=n,data=def';
 
 compareAll([
   'snapshot -l snap.qcow2',
-  'snapshot snap.qcow2',
   'snapshot -q -l snap.qcow2',
   'snapshot -U -l snap.qcow2',
   'snapshot -l plain.qcow2',
