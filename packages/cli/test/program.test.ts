@@ -33,6 +33,16 @@ t.test('runs as a program, from its bundle and from its modules alike', async (t
   t.equal(run(['info', 'a.qcow2', '--output', 'xml']).status, 1);
 });
 
+t.test('snapshot without an option lists, as current documentation has it', async (t) => {
+  run(['create', '-q', '-f', 'qcow2', 's.qcow2', '1M']);
+  run(['snapshot', '-c', 'one', 's.qcow2']);
+  const { stdout } = run(['snapshot', 's.qcow2']);
+  t.match(
+    stdout,
+    /^Snapshot list:\nID {6}TAG {15}VM_SIZE {16}DATE {8}VM_CLOCK {5}ICOUNT\n1 {7}one {19}0 B \d{4}-\d\d-\d\d \d\d:\d\d:\d\d {2}0000:00:00\.000 {10}0\n$/,
+  );
+});
+
 t.test('messages begin with the name of the link', async (t) => {
   symlinkSync(program, join(directory, 'my-qemu-img'));
   const { stderr } = run(['info', 'nowhere'], { name: join(directory, 'my-qemu-img') });

@@ -31,6 +31,8 @@ export interface CreateImageOptions {
    * new image. It must exist; its format is found by content if not given, and stored.
    */
   readonly backing?: string | Reference | undefined;
+  /** Look at the backing file's metadata only: an encrypted one then needs no passphrase. False by default. */
+  readonly backingMetadataOnly?: boolean | undefined;
   /**
    * Store the name of the backing file without looking at that file, which need not exist; its format is
    * stored as given. The image then needs a size. False by default.
@@ -40,7 +42,7 @@ export interface CreateImageOptions {
   readonly options?: OptionValues | undefined;
   /** Passphrase of an image to be encrypted, by the options of its format. */
   readonly passphrase?: Passphrase | undefined;
-  /** Asked for passphrases of backing files; not needed, since only their size is looked at. */
+  /** Asked for the passphrase of encrypted backing files, which are opened for their size. */
   readonly passphrases?: PassphraseSource | undefined;
   /** Which files the backing file may name in turn; `'follow'` by default. */
   readonly references?: ReferencePolicy | undefined;
@@ -211,7 +213,7 @@ export class ImageCreator {
       references: options.references,
       dataFilesBeside: options.dataFilesBeside,
       passphrases: options.passphrases,
-      metadataOnly: true,
+      metadataOnly: options.backingMetadataOnly,
     });
     try {
       await this.#assertNotPartOf(layers, target);

@@ -29,6 +29,7 @@ export async function makeImage(
         }
       : {}),
     uncheckedBacking,
+    backingMetadataOnly: true,
     options: driverOptions(values),
     passphrase: newPassphrase(session, values),
     overwrite: true,

@@ -19,7 +19,7 @@ function row(
   time: string,
   icount: string,
 ): string {
-  const wide = [id.padEnd(7), tag.padEnd(16), size.padStart(8), date.padStart(20)];
+  const wide = [id.padEnd(7), tag.padEnd(16), size.padStart(8), date.padStart(19)];
   return `${wide.join(' ')} ${time.padStart(15)} ${icount.padStart(10)}`;
 }
 

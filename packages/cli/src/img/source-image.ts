@@ -74,7 +74,7 @@ async function openSnapshot(image: OpenImage, wanted: string): Promise<OpenSourc
     throw new Failure("Failed to load snapshot: Can't find snapshot");
   }
   try {
-    const frozen = await snapshots.open(found.id);
+    const frozen = await snapshots.open({ id: found.id });
     const layer: Layer = { ...top, image: frozen, writable: false };
     const disk = new Disk([layer], below, image.disk.missingBacking);
     return {

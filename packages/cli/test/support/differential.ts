@@ -114,6 +114,7 @@ function normalise({ stdout, stderr, code }: Outcome, loose: boolean): Outcome {
       .replace(/"date-n?sec": \d+/g, '"date": N')
       .replace(/disk size: .*/g, 'disk size: N')
       .replace(/file length: .*/g, 'file length: N')
+      .replace(/Image end offset: .*/g, 'Image end offset: N')
       .replace(/"(actual-size)": \d+/g, '"$1": N');
   }
   return { stdout: text, stderr: stderr.replace(/#block\d+/g, '#block'), code };

@@ -112,7 +112,7 @@ function snapshotTables(text: string): string {
           id.padEnd(7),
           tag.padEnd(16),
           size.padStart(8),
-          date.padStart(20),
+          date.padStart(19),
           `${hours.padStart(4, '0')}:${time}`.padStart(15),
           icount.padStart(10),
         ].join(' '),

@@ -98,10 +98,13 @@ const ACTIONS: Readonly<
   async apply(image, name) {
     await attempt(`Could not apply snapshot '${name}'`, async () => {
       const store = storeOf(image, 'Block driver does not support snapshots');
-      if (!store.list().some((known) => known.id === name || known.name === name)) {
+      const all = store.list();
+      const found =
+        all.find((known) => known.id === name) ?? all.find((known) => known.name === name);
+      if (found === undefined) {
         throw new Failure('Failed to load snapshot: No such file or directory');
       }
-      await store.apply(name);
+      await store.apply({ id: found.id });
     });
   },
   async delete(image, name) {
@@ -111,7 +114,7 @@ const ACTIONS: Readonly<
       if (found === undefined) {
         throw new Failure('snapshot not found');
       }
-      await store.delete(found.id);
+      await store.delete({ id: found.id });
     });
   },
 };
