@@ -94,6 +94,7 @@ function casesOf(image: string): readonly Case[] {
     on(`-t none ${image}`, 'write -P 5 0 70k', 'read -P 5 0 70k'),
     on(`-t writeback ${image}`, 'write -P 5 100 70k', 'read -P 5 100 70k', 'flush'),
     on(`-n ${image}`, 'read 1 5', 'write 17 33'),
+    on(image, 'truncate 2M', 'length', 'write -P 3 1500k 4k', 'read 1M 1M', 'map'),
   ];
 }
 
@@ -109,5 +110,20 @@ compareAll(
     'over.qed',
   ]
     .flatMap(casesOf)
+    .concat(
+      on('bits.qcow2', 'write -P 9 100k 100k', 'read -P 9 100k 100k', 'map', 'length'),
+      on('bits.qcow2', 'write -z 64k 64k', 'discard 0 1M', 'flush', 'map'),
+      on('bits.qcow2', 'aio_write -P 4 300k 5k', 'aio_flush', 'truncate 2M', 'length', 'map'),
+      {
+        run: on('bits.qcow2', 'info'),
+        because: 'QEMU says of bitmaps that they are in use from opening on, ours from the first write',
+        corrected: (outcome) => ({
+          ...outcome,
+          stdout: outcome.stdout
+            .replace(/^ *\[0\]: in-use\n( *)\[1\]: auto$/m, '$1[0]: auto')
+            .replace(/^( *flags:)\n *\[0\]: in-use$/m, '$1'),
+        }),
+      },
+    )
     .map(newerUsage),
 );

@@ -49,6 +49,7 @@ const KNOWN: readonly (readonly [problem: RegExp, text: string])[] = [
   ],
   [/^option 'compat' for .* cannot be '(.*)'$/, "Parameter 'version' does not accept value '$1'"],
   [/^option '(.*)' for .* cannot be '(.*)'$/, "Parameter '$1' does not accept value '$2'"],
+  [/^compat=0\.10 has refcounts of 16 bits only/, 'compat=0.10 requires refcount_bits=16'],
   [/^a QED image cannot be made smaller$/, 'Shrinking images is currently not supported'],
   [/^version 2 images cannot store bitmaps$/, 'Cannot store dirty bitmaps in qcow2 v2 files'],
   [/^no driver is registered for '(.*)'$/, "Unknown driver '$1'"],

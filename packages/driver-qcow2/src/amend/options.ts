@@ -27,27 +27,27 @@ const CREATION_ONLY = [
 export const AMEND_OPTIONS: OptionSchema = {
   compat: {
     type: 'string',
-    description: "Version of the format: '1.1' (version 3) or '0.10' (version 2)",
+    description: 'Compatibility level (v2 [0.10] or v3 [1.1])',
     choices: ['1.1', '0.10', 'v3', 'v2'],
   },
   lazy_refcounts: {
     type: 'boolean',
-    description: 'Allow reference counts to be updated late',
+    description: 'Postpone refcount updates',
   },
   refcount_bits: {
     type: 'number',
-    description: 'Width of a reference count in bits, a power of two from 1 to 64',
+    description: 'Width of a reference count entry in bits',
   },
-  size: { type: 'size', description: 'Size of the disk in bytes' },
+  size: { type: 'size', description: 'Virtual disk size' },
   backing_file: {
     type: 'string',
-    description: 'Name of the backing file, empty for none; the data are left as they are',
+    description: 'File name of a base image',
   },
-  backing_fmt: { type: 'string', description: 'Format of the backing file' },
-  data_file: { type: 'string', description: 'Name of the external data file' },
+  backing_fmt: { type: 'string', description: 'Image format of the base image' },
+  data_file: { type: 'string', description: 'File name of an external data file' },
   data_file_raw: {
     type: 'boolean',
-    description: 'The external data file is a raw image by itself; can only be given up',
+    description: 'The external data file must stay valid as a raw image',
   },
   ...AMEND_KEY_OPTIONS,
 };

@@ -1,4 +1,4 @@
-import { isLamellaError, type OptionValue, PLACE_OF_BACKING } from 'lamella';
+import { isLamellaError, type OptionSchema, type OptionValue, PLACE_OF_BACKING } from 'lamella';
 import { defineCommand } from '../../command-line/command.js';
 import { Failure, wrongUsage } from '../../command-line/failure.js';
 import { asksForHelp } from '../../command-line/option-list.js';
@@ -113,11 +113,14 @@ export const amend = defineCommand<Settings>({
   },
 });
 
-function amendable<T>(format: string, schema: T | undefined): T {
+/** What `-o` can change. */
+function amendable(format: string, schema: OptionSchema | undefined): OptionSchema {
   if (schema === undefined) {
     throw new Failure(noAmendment(format));
   }
-  return schema;
+  // It is an option of the command: `--force`.
+  const { 'encrypt.force': _force, ...named } = schema;
+  return named;
 }
 
 function noAmendment(format: string): string {

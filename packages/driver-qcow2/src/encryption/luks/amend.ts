@@ -9,27 +9,26 @@ export const DEFAULT_ITER_TIME = 2000;
 export const AMEND_KEY_OPTIONS: OptionSchema = {
   'encrypt.state': {
     type: 'string',
-    description: 'Make a key slot active (add a passphrase) or inactive (erase one)',
+    description: 'Select new state of affected keyslots (active/inactive)',
     choices: ['active', 'inactive'],
   },
   'encrypt.new-secret': {
     type: 'string',
-    description: 'Passphrase to add',
+    description: 'New secret to set in the matching keyslots. Empty string to erase',
     secret: true,
   },
   'encrypt.old-secret': {
     type: 'string',
-    description:
-      'Erase the slots that this passphrase opens; when adding, a passphrase known already',
+    description: 'Select all keyslots that match this password',
     secret: true,
   },
   'encrypt.keyslot': {
     type: 'number',
-    description: 'Slot to fill or erase, 0 to 7',
+    description: 'Select a single keyslot to modify explicitly',
   },
   'encrypt.iter-time': {
     type: 'number',
-    description: 'Time in ms that trying the new passphrase takes',
+    description: 'Time to spend in PBKDF in milliseconds',
     default: DEFAULT_ITER_TIME,
   },
   'encrypt.force': {
