@@ -1,5 +1,8 @@
 import { compareAll } from './support/differential.js';
 
+const SECRET = '--object secret,id=s,data=abc';
+const LUKS_OVERLAY = 'create -q -f qcow2 -u -b luks.qcow2 -F qcow2 t.qcow2 1M';
+
 compareAll([
   'resize -f raw base.raw 2M',
   'resize base.raw 2M',
@@ -67,6 +70,13 @@ compareAll([
   'rebase -t foo -b same.raw over.qcow2',
   'rebase -T foo -b same.raw over.qcow2',
   'rebase -b same.raw -F raw none.qcow2',
+  'rebase --image-opts driver=qcow2,file.filename=over.qcow2,lazy-refcounts=on -b same.raw -F raw',
+  `rebase --image-opts -b '' driver=qcow2,file.filename=over.qcow2`,
+  "create -q -f qcow2 -o data_file=d.raw t.qcow2 1M && rebase -u -b base.raw -F raw t.qcow2 && rebase -b '' t.qcow2",
+  `${LUKS_OVERLAY} && convert ${SECRET} --image-opts driver=qcow2,file.filename=t.qcow2,backing.encrypt.key-secret=s -O raw out.raw`,
+  `${LUKS_OVERLAY} && convert ${SECRET} --image-opts driver=qcow2,file.filename=t.qcow2,backing.encrypt.key-secret=x -O raw out.raw`,
+  `${LUKS_OVERLAY} && commit ${SECRET} --image-opts driver=qcow2,file.filename=t.qcow2,backing.encrypt.key-secret=s`,
+  `${LUKS_OVERLAY} && rebase ${SECRET} --image-opts -b '' driver=qcow2,file.filename=t.qcow2,backing.encrypt.key-secret=s`,
   'commit over.qcow2',
   'commit -d over.qcow2',
   'commit -q over.qcow2',

@@ -116,7 +116,8 @@ compareAll(
       on('bits.qcow2', 'aio_write -P 4 300k 5k', 'aio_flush', 'truncate 2M', 'length', 'map'),
       {
         run: on('bits.qcow2', 'info'),
-        because: 'QEMU says of bitmaps that they are in use from opening on, ours from the first write',
+        because:
+          'QEMU says of bitmaps that they are in use from opening on, ours from the first write',
         corrected: (outcome) => ({
           ...outcome,
           stdout: outcome.stdout

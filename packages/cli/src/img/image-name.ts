@@ -1,4 +1,4 @@
-import type { OptionValue, OptionValues, Passphrase } from 'lamella';
+import type { OptionValue, OptionValues, Passphrase, PassphraseSource } from 'lamella';
 import { Failure } from '../command-line/failure.js';
 import { parseOptionList } from '../command-line/option-list.js';
 import type { Secrets } from '../command-line/secrets.js';
@@ -21,6 +21,10 @@ export interface OpenableName {
   readonly passphrase: Passphrase | undefined;
   /** Name of the secret that the passphrase came from. */
   readonly secretId?: string | undefined;
+  /** Where the image's data file is, whatever the image says. */
+  readonly dataFile?: string | undefined;
+  /** Passphrases of the images below. */
+  readonly passphrases?: PassphraseSource | undefined;
 }
 
 /**
@@ -60,6 +64,9 @@ function fromOptions(
   const fileDriver = take('file.driver');
   const filename = takeFilter(keys, fileDriver) ?? take('file.filename') ?? take('filename');
   const secret = take('encrypt.key-secret');
+  const dataFile = take('data-file.filename');
+  take('data-file.driver');
+  const passphrases = takeBackingSecrets(keys, secrets);
   const protocol = driver === 'file' || driver === 'host_device';
   if (filename === undefined) {
     const named = keys.get('file');
@@ -87,7 +94,39 @@ function fromOptions(
     options: Object.keys(options).length === 0 ? undefined : options,
     passphrase: secret === undefined ? undefined : secrets.get(String(secret)),
     secretId: secret === undefined ? undefined : String(secret),
+    dataFile: dataFile === undefined ? undefined : plainLocation(String(dataFile)),
+    passphrases,
   };
+}
+
+const BACKING_SECRET = /^((?:backing\.)+)encrypt\.key-secret$/;
+
+/** The secrets of the images below, one `backing.` for each layer between. */
+function takeBackingSecrets(
+  keys: Map<string, OptionValue>,
+  secrets: Secrets,
+): PassphraseSource | undefined {
+  const byDepth = new Map<number, Passphrase>();
+  for (const [key, value] of keys) {
+    const match = BACKING_SECRET.exec(key);
+    if (match?.[1] !== undefined) {
+      byDepth.set(match[1].length / 'backing.'.length, secretOfBacking(String(value), secrets));
+      keys.delete(key);
+    } else if (/^(backing\.)+encrypt\.format$/.test(key)) {
+      keys.delete(key);
+    }
+  }
+  return byDepth.size === 0 ? undefined : (_location, depth) => byDepth.get(depth);
+}
+
+function secretOfBacking(id: string, secrets: Secrets): Passphrase {
+  try {
+    return secrets.get(id);
+  } catch (error) {
+    throw error instanceof Failure
+      ? new Failure(`Could not open backing file: ${error.message}`)
+      : error;
+  }
 }
 
 function isFile(driver: OptionValue | undefined): boolean {

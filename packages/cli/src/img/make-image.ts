@@ -1,6 +1,7 @@
 import type { BlockDriver, Passphrase } from 'lamella';
 import type { Session } from '../command-line/session.js';
 import { driverOptions, type OptionMap } from './format-options.js';
+import { WORKING_DIRECTORY } from './open-image.js';
 
 /**
  * Makes the image that `-o` and the like describe, over whatever was there.
@@ -30,6 +31,7 @@ export async function makeImage(
       : {}),
     uncheckedBacking,
     backingMetadataOnly: true,
+    dataFilesBeside: WORKING_DIRECTORY,
     options: driverOptions(values),
     passphrase: newPassphrase(session, values),
     overwrite: true,

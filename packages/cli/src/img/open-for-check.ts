@@ -11,7 +11,7 @@ import { Failure } from '../command-line/failure.js';
 import type { Session } from '../command-line/session.js';
 import { openFailureText } from '../messages/open-failure.js';
 import { type ImageArgument, type OpenableName, readImageName } from './image-name.js';
-import { type OpenImage, openFailure } from './open-image.js';
+import { type OpenImage, openFailure, WORKING_DIRECTORY } from './open-image.js';
 
 /**
  * Opens an image that may be damaged, without what it refers to.
@@ -64,6 +64,7 @@ async function assertBackingOpens(
     const chain = await resolver.open(name.location, {
       format: name.format,
       options: name.options,
+      dataFilesBeside: WORKING_DIRECTORY,
       metadataOnly: true,
     });
     await closeLayers(chain.layers);

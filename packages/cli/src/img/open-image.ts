@@ -13,6 +13,9 @@ import type { Session } from '../command-line/session.js';
 import { openFailureText } from '../messages/open-failure.js';
 import { type ImageArgument, type OpenableName, readImageName } from './image-name.js';
 
+/** Any name in the working directory: QEMU looks there for data files, wherever the image is. */
+export const WORKING_DIRECTORY = 'image';
+
 /** How a command opens an image. */
 export interface OpenImageOptions {
   /** For writing; only reading by default. */
@@ -67,6 +70,9 @@ export async function openImage(
       format: name.format,
       options: name.options,
       passphrase: name.passphrase ?? options.passphrase,
+      passphrases: name.passphrases,
+      dataFile: name.dataFile,
+      dataFilesBeside: WORKING_DIRECTORY,
       writable: options.writable,
       writableLayers: options.writableLayers,
       forceShare: options.forceShare,

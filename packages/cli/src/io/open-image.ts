@@ -3,7 +3,7 @@ import { Failure } from '../command-line/failure.js';
 import { parseOptionList } from '../command-line/option-list.js';
 import type { Session } from '../command-line/session.js';
 import { type OpenableName, readImageName } from '../img/image-name.js';
-import { openProblem, warnIfGuessed } from '../img/open-image.js';
+import { openProblem, WORKING_DIRECTORY, warnIfGuessed } from '../img/open-image.js';
 import { OpenedImage, type OpenRequest } from './opened-image.js';
 
 /**
@@ -34,6 +34,9 @@ export async function openForShell(session: Session, request: OpenRequest): Prom
       format: name.format,
       options: name.options,
       passphrase: name.passphrase,
+      passphrases: name.passphrases,
+      dataFile: name.dataFile,
+      dataFilesBeside: WORKING_DIRECTORY,
       writable: writesFile,
       forceShare,
       cache: libraryCache(request),

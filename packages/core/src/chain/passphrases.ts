@@ -8,16 +8,18 @@ export type Passphrase = string | Uint8Array;
  * Gives the passphrases of encrypted images as they turn up.
  *
  * @param location - the image, as the chain names it
+ * @param depth - how many layers lie above it: 0 for the top image
  * @returns undefined for one that is not known
  */
 export type PassphraseSource = (
   location: string,
+  depth: number,
 ) => Passphrase | undefined | Promise<Passphrase | undefined>;
 
 /** Opens an image and, if it wants a passphrase that was not given, asks for it and opens it again. */
 export async function openUnlocked<T>(
   { location }: Storage,
-  { passphrase, passphrases }: Passphrases,
+  { passphrase, passphrases, chain = [] }: Passphrases,
   open: (passphrase: Passphrase | undefined) => Promise<T>,
 ): Promise<T> {
   try {
@@ -25,7 +27,7 @@ export async function openUnlocked<T>(
   } catch (error) {
     const asked =
       isLamellaError(error, 'PASSPHRASE_REQUIRED') && passphrase === undefined
-        ? await passphrases?.(location)
+        ? await passphrases?.(location, chain.length)
         : undefined;
     if (asked === undefined) {
       throw error;
@@ -38,4 +40,6 @@ export async function openUnlocked<T>(
 interface Passphrases {
   readonly passphrase?: Passphrase | undefined;
   readonly passphrases?: PassphraseSource | undefined;
+  /** The layers above. */
+  readonly chain?: readonly unknown[] | undefined;
 }

@@ -15,6 +15,7 @@ export interface CommitOptions
     Pick<
       ChainOptions,
       | 'format'
+      | 'options'
       | 'references'
       | 'maxDepth'
       | 'cacheSize'
@@ -69,6 +70,7 @@ export async function commit(
   const { cache, passphrase, passphrases, depth = 1 } = options;
   const { layers, missing } = await resolver.open(location, {
     format,
+    options: options.options,
     references,
     maxDepth,
     cacheSize,

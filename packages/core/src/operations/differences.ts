@@ -1,12 +1,18 @@
 import { alignDown, alignUp } from '../bytes/index.js';
 import type { Disk } from '../chain/index.js';
 import type { Image, LongOperation } from '../driver/index.js';
+import { throwIfAborted } from '../errors/index.js';
 import { COPY_STEP, forEachStep } from './copy-range.js';
 
 /** A run of the guest's disk. */
 interface Range {
   readonly offset: number;
   readonly length: number;
+}
+
+/** How differences are copied. */
+interface CopyOperation extends LongOperation {
+  readonly compress?: boolean | undefined;
 }
 
 /**
@@ -16,13 +22,14 @@ interface Range {
  * @param disk - the image over its present backing chain; nobody else uses it
  * @param top - its top image
  * @param target - the other chain; undefined for none, which reads as zeroes
+ * @param operation - with `compress`, clusters that the top image holds no part of are stored compressed
  * @returns bytes written
  */
 export async function copyDifferences(
   disk: Disk,
   top: Image,
   target: Disk | undefined,
-  operation: LongOperation,
+  operation: CopyOperation,
 ): Promise<number> {
   const copier = new DifferenceCopier(disk, top, target, operation);
   return copier.run();
@@ -32,10 +39,12 @@ class DifferenceCopier {
   readonly #disk: Disk;
   readonly #top: Image;
   readonly #target: Disk | undefined;
-  readonly #operation: LongOperation;
+  readonly #operation: CopyOperation;
   #copied = 0;
+  /** What lies before it needs no further look. */
+  #settledTo = 0;
 
-  constructor(disk: Disk, top: Image, target: Disk | undefined, operation: LongOperation) {
+  constructor(disk: Disk, top: Image, target: Disk | undefined, operation: CopyOperation) {
     this.#disk = disk;
     this.#top = top;
     this.#target = target;
@@ -43,14 +52,20 @@ class DifferenceCopier {
   }
 
   async run(): Promise<number> {
-    const { signal, onProgress } = this.#operation;
+    const { signal, onProgress, compress = false } = this.#operation;
     const all = signal === undefined ? {} : { signal };
     for await (const extent of this.#disk.extents(all)) {
-      if (extent.layer !== 0) {
-        const zero = extent.kind === 'zero' || extent.kind === 'unallocated';
-        await (zero ? this.#keepZeroes(extent) : this.#keepData(extent));
+      const end = extent.offset + extent.length;
+      const offset = Math.max(extent.offset, this.#settledTo);
+      if (extent.layer !== 0 && offset < end) {
+        const rest = { offset, length: end - offset };
+        if (extent.kind === 'zero' || extent.kind === 'unallocated') {
+          await this.#keepZeroes(rest);
+        } else {
+          await (compress ? this.#keepCompressed(rest) : this.#keepData(rest));
+        }
       }
-      onProgress?.({ done: extent.offset + extent.length, total: this.#disk.size });
+      onProgress?.({ done: end, total: this.#disk.size });
     }
     return this.#copied;
   }
@@ -62,13 +77,65 @@ class DifferenceCopier {
       await this.#disk.read(buffer, position);
       const other = new Uint8Array(buffer.length);
       await this.#readTarget(other, position);
-      const differing = differingRange(buffer, other, this.#granule);
-      if (differing !== undefined) {
-        const { offset: start, length: count } = differing;
+      for (const { offset: start, length: count } of differingRuns(buffer, other, this.#granule)) {
         await this.#disk.write(buffer.subarray(start, start + count), position + start);
         this.#copied += count;
       }
     });
+  }
+
+  /** The same with whole clusters, compressed; what shares one with bytes of the top image is written plainly. */
+  async #keepCompressed({ offset, length }: Range): Promise<void> {
+    const unit = this.#top.clusterSize;
+    const end = offset + length;
+    const step = Math.max(COPY_STEP, unit);
+    for (let position = alignDown(offset, unit); position < end; position += step) {
+      throwIfAborted(this.#operation.signal, this.#disk.location);
+      const stop = Math.min(position + step, alignUp(end, unit), this.#disk.size);
+      const mine = new Uint8Array(stop - position);
+      const other = new Uint8Array(stop - position);
+      const held = await this.#heldClusters(position, stop);
+      await this.#disk.read(mine, position);
+      await this.#readTarget(other, position);
+      for (let cluster = position; cluster < stop; cluster += unit) {
+        const next = Math.min(cluster + unit, stop);
+        const whole = !held.has(cluster);
+        const first = whole ? cluster : Math.max(cluster, offset);
+        const last = whole ? next : Math.min(next, end);
+        if (differs(mine, other, first - position, last - position)) {
+          const bytes = mine.subarray(first - position, last - position);
+          await this.#store(bytes, first, whole);
+        }
+        this.#settledTo = last;
+      }
+    }
+  }
+
+  async #store(bytes: Uint8Array, offset: number, whole: boolean): Promise<void> {
+    if (!whole) {
+      await this.#disk.write(bytes, offset);
+    } else if (bytes.some((byte) => byte !== 0)) {
+      await this.#disk.writeCompressed(bytes, offset);
+    } else {
+      await this.#zero(offset, bytes.length, { offset, length: bytes.length });
+      return;
+    }
+    this.#copied += bytes.length;
+  }
+
+  /** Where the clusters begin that the top image holds anything of. */
+  async #heldClusters(offset: number, end: number): Promise<ReadonlySet<number>> {
+    const unit = this.#top.clusterSize;
+    const held = new Set<number>();
+    for await (const extent of this.#disk.extents({ offset, length: end - offset })) {
+      if (extent.layer === 0) {
+        const last = extent.offset + extent.length;
+        for (let at = alignDown(extent.offset, unit); at < last; at += unit) {
+          held.add(at);
+        }
+      }
+    }
+    return held;
   }
 
   /** Bytes that read as zeroes: only where the other chain holds something is there anything to do. */
@@ -140,18 +207,20 @@ class DifferenceCopier {
   }
 }
 
-/** From the first unit that differs to the last one, or undefined for equal bytes. */
-function differingRange(a: Uint8Array, b: Uint8Array, unit: number): Range | undefined {
+/** The runs of units that differ. */
+function* differingRuns(a: Uint8Array, b: Uint8Array, unit: number): Generator<Range> {
   let first: number | undefined;
-  let end = 0;
   for (let offset = 0; offset < a.length; offset += unit) {
-    const stop = Math.min(a.length, offset + unit);
-    if (differs(a, b, offset, stop)) {
+    if (differs(a, b, offset, Math.min(a.length, offset + unit))) {
       first ??= offset;
-      end = stop;
+    } else if (first !== undefined) {
+      yield { offset: first, length: offset - first };
+      first = undefined;
     }
   }
-  return first === undefined ? undefined : { offset: first, length: end - first };
+  if (first !== undefined) {
+    yield { offset: first, length: a.length - first };
+  }
 }
 
 function differs(a: Uint8Array, b: Uint8Array, start: number, end: number): boolean {

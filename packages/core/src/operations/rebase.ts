@@ -15,6 +15,7 @@ export interface RebaseOptions
     Pick<
       ChainOptions,
       | 'format'
+      | 'options'
       | 'references'
       | 'maxDepth'
       | 'cacheSize'
@@ -34,6 +35,11 @@ export interface RebaseOptions
    * but the image itself is opened.
    */
   readonly unsafe?: boolean | undefined;
+  /**
+   * Store what is copied into the image compressed: whole clusters, except those that hold bytes of the
+   * image already. False by default.
+   */
+  readonly compress?: boolean | undefined;
 }
 
 /** What a rebase has done. */
@@ -48,7 +54,8 @@ export interface RebaseResult {
  * before its header names the new one. Progress is told in bytes of the guest's disk.
  *
  * @param location - of the image to change
- * @throws LamellaError `UNSUPPORTED` for a format without backing files, `REFERENCE_DENIED`,
+ * @throws LamellaError `UNSUPPORTED` for a format without backing files, or without compression if that
+ * is wanted; `REFERENCE_DENIED`,
  * `CHAIN_LOOP`, `LIMIT_EXCEEDED` (no room for the name), `ABORTED`, and what opening, reading and writing
  * throws
  */
@@ -63,6 +70,7 @@ export async function rebase(
     typeof options.backing === 'string' ? { location: options.backing } : options.backing;
   const old = await resolver.open(location, {
     format,
+    options: options.options,
     references,
     topOnly: unsafe,
     maxDepth,
@@ -86,6 +94,12 @@ export async function rebase(
           hint: 'Convert the image to a format that can, such as qcow2.',
         },
       );
+    }
+    if (options.compress === true && top.image.compressor === undefined) {
+      throw new LamellaError('UNSUPPORTED', 'this image cannot hold compressed clusters', {
+        location,
+        hint: 'Leave out compress.',
+      });
     }
     if (unsafe) {
       await setBacking.call(top.image, named);

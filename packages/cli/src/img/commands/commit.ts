@@ -16,7 +16,7 @@ import {
   readSize,
 } from '../common-options.js';
 import { readImageName } from '../image-name.js';
-import { openImage } from '../open-image.js';
+import { openImage, WORKING_DIRECTORY } from '../open-image.js';
 import { paceOf } from '../pace.js';
 import { ProgressLine } from '../progress.js';
 
@@ -103,7 +103,11 @@ export const commit = defineCommand<Settings>({
         keep: drop,
         depth,
         cache,
+        options: name.options,
         passphrase: name.passphrase,
+        passphrases: name.passphrases,
+        dataFile: name.dataFile,
+        dataFilesBeside: WORKING_DIRECTORY,
         pace: paceOf(settings.rate),
         signal: session.signal,
         onProgress: line.update,

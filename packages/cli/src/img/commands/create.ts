@@ -14,7 +14,7 @@ import {
   readOptions,
 } from '../format-options.js';
 import { makeImage } from '../make-image.js';
-import { driverOf } from '../open-image.js';
+import { driverOf, WORKING_DIRECTORY } from '../open-image.js';
 
 interface Settings extends CommonSettings {
   backing?: string;
@@ -184,6 +184,7 @@ async function completeFromBacking(
     chain = await resolver.open(name.location, {
       format: name.format,
       options: name.options,
+      dataFilesBeside: WORKING_DIRECTORY,
       metadataOnly: true,
     });
   } catch (error) {

@@ -19,7 +19,7 @@ import {
   sourceCacheMode,
 } from '../common-options.js';
 import { readImageName } from '../image-name.js';
-import { openImage } from '../open-image.js';
+import { openImage, WORKING_DIRECTORY } from '../open-image.js';
 import { ProgressLine } from '../progress.js';
 
 interface Settings extends CommonSettings {
@@ -85,7 +85,8 @@ export const rebase = defineCommand<Settings>({
   ],
   async run(session, settings, operands) {
     const text = onlyOperand(operands);
-    const { backing, backingFormat, unsafe = false, imageOpts, format } = settings;
+    const { backing, backingFormat, unsafe = false, compress = false } = settings;
+    const { imageOpts, format } = settings;
     if (!unsafe && backing === undefined) {
       throw wrongUsage('Must specify backing file (-b) or use unsafe mode (-u)');
     }
@@ -104,6 +105,9 @@ export const rebase = defineCommand<Settings>({
     );
     const [top] = probe.layers;
     await probe.disk.close();
+    if (compress && top.image.compressor === undefined) {
+      throw new Failure('Compression not supported for this file format');
+    }
     if (backingFormat !== undefined && !session.lamella.formats.includes(backingFormat)) {
       throw new Failure(`Invalid format name: '${backingFormat}'`);
     }
@@ -130,8 +134,13 @@ export const rebase = defineCommand<Settings>({
         format: name.format ?? top.format,
         backing: named,
         unsafe,
+        compress,
         cache,
+        options: name.options,
         passphrase: name.passphrase,
+        passphrases: name.passphrases,
+        dataFile: name.dataFile,
+        dataFilesBeside: WORKING_DIRECTORY,
         signal: session.signal,
         onProgress: line.update,
       });
@@ -162,7 +171,13 @@ async function assertOpens(
 ): Promise<void> {
   const name = resolver.resolveReference(named, namedBy);
   try {
-    const chain = await resolver.open(name.location, { format: name.format, metadataOnly: true });
+    const chain = await resolver.open(name.location, {
+      format: name.format,
+      options: name.options,
+      dataFile: name.dataFile,
+      dataFilesBeside: WORKING_DIRECTORY,
+      metadataOnly: true,
+    });
     for (const { image, storage } of chain.layers) {
       await image.close();
       await storage.close();
