@@ -10,6 +10,7 @@ import { widenThreadPool } from '@lamella/platform-node';
 import { compareAllocations } from './allocations.js';
 import { compareCompressed } from './compressed.js';
 import { type Contender, library, qemu } from './contenders.js';
+import { compareConvert } from './convert.js';
 import { compareExtents } from './extents.js';
 import { median } from './stats.js';
 import { WORKLOADS, type Workload } from './workload.js';
@@ -20,7 +21,7 @@ const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 5);
 const SIZE = '1G';
 const CONTENDERS: readonly Contender[] = [library, qemu('threads'), qemu('io_uring')];
 
-/** `BENCH_ONLY=requests`, `compressed`, `extents` or `allocations` leaves the rest out. */
+/** `BENCH_ONLY=requests`, `compressed`, `convert`, `extents` or `allocations` leaves the rest out. */
 function wanted(part: string): boolean {
   return [part, undefined].includes(process.env.BENCH_ONLY);
 }
@@ -65,6 +66,9 @@ try {
   }
   if (wanted('compressed')) {
     await compareCompressed(folder, ROUNDS);
+  }
+  if (wanted('convert')) {
+    await compareConvert(folder, ROUNDS);
   }
   if (wanted('extents')) {
     await compareExtents(folder, ROUNDS);

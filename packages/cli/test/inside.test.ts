@@ -36,6 +36,7 @@ compareAll([
   'snapshot -l -c x snap.qcow2',
   'snapshot -c a -d b snap.qcow2',
   'snapshot -c x -U snap.qcow2',
+  'snapshot plain.qcow2',
   'snapshot -l none',
   'snapshot',
   'snapshot a b',
