@@ -16,6 +16,7 @@ export interface Manifest {
   readonly license?: string;
   readonly description?: string;
   readonly private?: boolean;
+  readonly exports?: unknown;
   readonly files?: readonly string[];
   readonly sideEffects?: boolean | readonly string[];
   readonly dependencies?: Readonly<Record<string, string>>;
