@@ -48,7 +48,10 @@ for (const pkg of packages()) {
       [],
       'no development files',
     );
-    t.ok(files.includes('package/dist/index.d.ts') || files.includes('package/dist/main.js'));
+    const entries = Object.values(pkg.manifest.bin ?? { '': 'dist/index.d.ts' });
+    for (const entry of entries) {
+      t.ok(files.includes(`package/${entry.replace(/^\.\//, '')}`), `${entry} is there`);
+    }
 
     const { manifest } = pkg;
     t.ok(manifest.description, 'has a description');

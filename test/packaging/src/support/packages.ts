@@ -17,6 +17,7 @@ export interface Manifest {
   readonly description?: string;
   readonly private?: boolean;
   readonly exports?: unknown;
+  readonly bin?: Readonly<Record<string, string>>;
   readonly files?: readonly string[];
   readonly sideEffects?: boolean | readonly string[];
   readonly dependencies?: Readonly<Record<string, string>>;
