@@ -1,5 +1,6 @@
 import { MemoryStorage, TableCache, TableLocks } from '@lamella/core';
 import { FaultyStorage, TracingStorage } from '@lamella/driver-testkit';
+import fc from 'fast-check';
 import t from 'tap';
 
 const SLICE = 512;
@@ -164,4 +165,46 @@ t.test('whoever waited finds the slice as it is, however many others evict it', 
     }
     t.equal(wrong, 0);
   }
+});
+
+t.test('a cache shows what was written last, whatever leaves it and comes back', async (t) => {
+  const COUNT = 64;
+  const step = fc.record({
+    action: fc.constantFrom('read', 'read', 'change', 'create', 'forget', 'store'),
+    slice: fc.nat(COUNT - 1),
+    value: fc.integer({ min: 1, max: 255 }),
+  });
+  const seed = Date.now() % 2 ** 31;
+  t.comment(`seed ${seed}`);
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 400 }), async (steps) => {
+      const memory = MemoryStorage.from(new Uint8Array(COUNT * SLICE));
+      const cache = new TableCache(memory, { sliceSize: SLICE, maxBytes: 4 * SLICE });
+      const [stored, seen] = [new Uint8Array(COUNT), new Uint8Array(COUNT)];
+      for (const { action, slice, value } of steps) {
+        const offset = slice * SLICE;
+        if (action === 'store') {
+          await cache.beginWriteBack().store();
+          stored.set(seen);
+        } else if (action === 'forget') {
+          cache.forget(offset, SLICE);
+          seen[slice] = stored[slice] ?? 0;
+        } else if (action === 'create') {
+          cache.create(offset).view.setUint8(7, value);
+          seen[slice] = value;
+        } else {
+          const found = await cache.load(offset);
+          if (found.view.getUint8(7) !== seen[slice]) {
+            throw new Error(`slice ${slice} is ${found.view.getUint8(7)}, not ${seen[slice]}`);
+          }
+          if (action === 'change') {
+            found.view.setUint8(7, value);
+            cache.markDirty(found);
+            seen[slice] = value;
+          }
+        }
+      }
+    }),
+    { seed, numRuns: 300 },
+  );
 });

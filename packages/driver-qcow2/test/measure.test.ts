@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { ByteRange, MeasureRequest, OptionValue } from '@lamella/core';
 import t, { type Test } from 'tap';
 import { driver } from './support/disks.js';
-import { cryptoDriver, LUKS, newEncrypted, patiently } from './support/encrypted.js';
+import { cryptoDriver, LUKS, newEncrypted } from './support/encrypted.js';
 import { directory, qemuImg, qemuIo, qemuTest } from './support/qemu.js';
 
 const K = 1024;
@@ -30,7 +30,7 @@ function written(options: Record<string, OptionValue>): string[] {
 
 /** What qemu-img measures, under our names. */
 function theirs(...args: string[]) {
-  const parsed = JSON.parse(patiently('measure', '--output=json', '-O', 'qcow2', ...args));
+  const parsed = JSON.parse(qemuImg('measure', '--output=json', '-O', 'qcow2', ...args));
   return {
     required: parsed.required,
     fullyAllocated: parsed['fully-allocated'],

@@ -359,7 +359,9 @@ async function exercise(t: Test, directory: string, row: Row, who: string): Prom
     // QEMU maps what nobody ever ciphered: such a disk begins with noise.
     return;
   }
-  if (row.get('preallocation') !== undefined && passphrase !== undefined && who === 'QEMU') {
+  // Version 2 has no mark for a preallocated cluster that reads as zeroes.
+  const unmarked = who === 'QEMU' || row.get('compat') === '0.10' || row.get('compat') === 'v2';
+  if (row.get('preallocation') !== undefined && passphrase !== undefined && unmarked) {
     return;
   }
   t.equal(Buffer.compare(seen, model), 0, `${who}: contents`);

@@ -209,7 +209,7 @@ t.test('json: names', async (t) => {
       ['json:null', 'INVALID_ARGUMENT'],
       ['json:{"driver":"qed"}', 'UNSUPPORTED'],
       ['json:{"driver":7,"file.filename":"x"}', 'INVALID_ARGUMENT'],
-      ['json:{"driver":"qed","file":{"driver":"nbd","filename":"x"}}', 'UNSUPPORTED'],
+      ['json:{"driver":"qed","file":{"driver":"nbd","filename":"x"}}', 'UNKNOWN_SCHEME'],
       ['json:{"driver":"qed","file":{"driver":"file","filename":"x","offset":5}}', 'UNSUPPORTED'],
       ['json:{"driver":"nosuch","file":{"filename":"top.qed"}}', undefined],
       [`json:{"a":${'{"a":'.repeat(5000)}1${'}'.repeat(5000)}}`, 'INVALID_ARGUMENT'],

@@ -6,7 +6,7 @@ import { run, skipWithoutQemu } from './support/qemu.js';
 import { sandbox } from './support/sandbox.js';
 
 const MIB = 1024 ** 2;
-/** What may come on top of the cache, for all that is no cache. */
+/** What may come on top of the cache, for all that is no cache: Node.js itself takes half of it. */
 const REST = 80e6;
 const READS = 60_000;
 const CHILD = fileURLToPath(new URL('./support/random-reads-child.js', import.meta.url));
@@ -37,8 +37,8 @@ t.test('reading all over 1 TiB takes the cache and 80 MB at most', skipWithoutQe
   for (const cacheSize of [32 * MIB]) {
     const { growth, peak } = measure(path, cacheSize);
     const text = `${(growth / 1e6).toFixed(0)} MB more, ${(peak / 1e6).toFixed(0)} MB in all`;
-    t.ok(growth <= cacheSize + REST, `a cache of ${cacheSize / MIB} MiB: ${text}`);
+    t.ok(peak <= cacheSize + REST, `a cache of ${cacheSize / MIB} MiB: ${text}`);
   }
-  const { growth } = measure(path, 256 * MIB);
-  t.ok(growth > 32 * MIB + REST, `holding all would be seen: ${(growth / 1e6).toFixed(0)} MB more`);
+  const { growth, peak } = measure(path, 256 * MIB);
+  t.ok(peak > 32 * MIB + REST, `holding all would be seen: ${(growth / 1e6).toFixed(0)} MB more`);
 });

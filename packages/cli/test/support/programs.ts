@@ -10,8 +10,20 @@ export interface Outcome {
   readonly code: number;
 }
 
+/** QEMU measures LUKS's iterations by CPU time, and gives up now and then where the clock is coarse. */
+const COARSE_CLOCK = 'Unable to get accurate CPU usage';
+
 /** Runs the installed qemu-img. */
 export function runQemu(directory: string, words: readonly string[]): Outcome {
+  for (let attempt = 1; ; attempt += 1) {
+    const outcome = runQemuOnce(directory, words);
+    if (attempt === 10 || !outcome.stderr.includes(COARSE_CLOCK)) {
+      return outcome;
+    }
+  }
+}
+
+function runQemuOnce(directory: string, words: readonly string[]): Outcome {
   const { stdout, stderr, status, error } = spawnSync('qemu-img', words, {
     cwd: directory,
     encoding: 'latin1',

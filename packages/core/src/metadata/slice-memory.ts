@@ -1,53 +1,52 @@
-import { viewOf } from '../bytes/index.js';
+import { Slice } from './slice.js';
 
 /**
- * Turns of the microtask queue before memory is used again. Whoever was handed a slice uses it in one of
- * the next few turns, however many others wait: the queue is first in, first out.
+ * Turns of the microtask queue before a slice is used again. Whoever was handed it uses it in one of the next
+ * few turns, however many others wait: the queue is first in, first out.
  */
 const TURNS = 64;
-/** Pieces that wait for that together. */
-const BATCH = 32;
-/** Most pieces kept for later. */
-const MAX_SPARE = 128;
-
-/** Memory of one slice. */
-export interface Piece {
-  readonly bytes: Uint8Array;
-  readonly view: DataView;
-}
+/** Slices that wait for that together. */
+const BATCH = 128;
+/** Most slices kept for later. */
+const MAX_SPARE = 256;
 
 /**
- * Memory of cached slices, used again and again. Left to the garbage collector, 64 MiB of it lie about
- * before V8 looks at them.
+ * Slices, used again and again. Left to the garbage collector, 64 MiB of them lie about before V8 looks at
+ * them.
  */
 export class SliceMemory {
   readonly #size: number;
   /** Nobody uses these any more. */
-  readonly #spare: Piece[] = [];
+  readonly #spare: Slice[] = [];
   /** Somebody may be about to use these. */
-  #recent: Piece[] = [];
+  #recent: Slice[] = [];
 
   /**
-   * @param size - bytes of one piece
+   * @param size - bytes of one slice
    */
   constructor(size: number) {
     this.#size = size;
   }
 
-  /** A piece of any content, to be overwritten as a whole. */
-  take(): Piece {
-    return this.#spare.pop() ?? this.fresh();
+  /** A slice of any content, to be overwritten as a whole. */
+  take(offset: number): Slice {
+    const slice = this.#spare.pop();
+    if (slice === undefined) {
+      return this.fresh(offset);
+    }
+    slice.offset = offset;
+    slice.used = false;
+    return slice;
   }
 
-  /** A piece of zeroes. */
-  fresh(): Piece {
-    const bytes = new Uint8Array(this.#size);
-    return { bytes, view: viewOf(bytes) };
+  /** A slice of zeroes. */
+  fresh(offset: number): Slice {
+    return new Slice(offset, this.#size);
   }
 
-  /** A piece that left the cache; its slice is not handed out any more. */
-  give(piece: Piece): void {
-    this.#recent.push(piece);
+  /** A clean slice that left the cache and is not handed out any more. */
+  give(slice: Slice): void {
+    this.#recent.push(slice);
     if (this.#recent.length === BATCH) {
       const batch = this.#recent;
       this.#recent = [];
@@ -55,10 +54,14 @@ export class SliceMemory {
     }
   }
 
-  async #cool(batch: readonly Piece[]): Promise<void> {
+  async #cool(batch: readonly Slice[]): Promise<void> {
     for (let turn = 0; turn < TURNS; turn += 1) {
       await undefined;
     }
-    this.#spare.push(...batch.slice(0, MAX_SPARE - this.#spare.length));
+    for (const slice of batch) {
+      if (this.#spare.length < MAX_SPARE) {
+        this.#spare.push(slice);
+      }
+    }
   }
 }

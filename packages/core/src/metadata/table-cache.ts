@@ -1,41 +1,11 @@
 import type { Awaitable } from '../bytes/index.js';
 import { isPromise } from '../bytes/index.js';
 import type { Storage } from '../storage/index.js';
-import { type Piece, SliceMemory } from './slice-memory.js';
+import type { CachedSlice, Slice } from './slice.js';
+import { SliceClock } from './slice-clock.js';
+import { SliceIndex } from './slice-index.js';
+import { SliceMemory } from './slice-memory.js';
 import { WriteBack } from './write-back.js';
-
-/** A cached piece of an on-disk table. */
-export interface CachedSlice {
-  /** Byte offset of the slice within the storage. */
-  readonly offset: number;
-  /** The content. After changing it, call {@link TableCache.markDirty} before the next await. */
-  readonly bytes: Uint8Array;
-  /** The content, for reading and writing fields. */
-  readonly view: DataView;
-}
-
-/** The cache's own knowledge of a slice. */
-export class Slice implements CachedSlice {
-  /** Changed since it was last handed to a write-back. */
-  dirty = false;
-  /** Write-backs not confirmed yet: until they are, the disk may be older than the memory. */
-  writing = 0;
-  /** Used again since it came in or since the eviction hand last passed. */
-  used = false;
-
-  constructor(
-    readonly offset: number,
-    readonly memory: Piece,
-  ) {}
-
-  get bytes(): Uint8Array {
-    return this.memory.bytes;
-  }
-
-  get view(): DataView {
-    return this.memory.view;
-  }
-}
 
 /**
  * Slices that a format's cache should hold at least: as many as the requests that the engine lets change
@@ -66,7 +36,8 @@ export class TableCache {
   readonly #storage: Storage;
   readonly #sliceSize: number;
   readonly #maxSlices: number;
-  readonly #slices = new Map<number, Slice>();
+  readonly #slices: SliceIndex;
+  readonly #clock = new SliceClock();
   readonly #loads = new Map<number, Promise<Slice>>();
   readonly #memory: SliceMemory;
   #dirtyCount = 0;
@@ -74,6 +45,7 @@ export class TableCache {
   constructor(storage: Storage, options: TableCacheOptions) {
     this.#storage = storage;
     this.#sliceSize = options.sliceSize;
+    this.#slices = new SliceIndex(options.sliceSize);
     this.#memory = new SliceMemory(options.sliceSize);
     this.#maxSlices = Math.max(2, Math.floor(options.maxBytes / options.sliceSize));
   }
@@ -127,7 +99,7 @@ export class TableCache {
   /** A slice of zeroes for a table that is new on disk; dirty from the start. */
   create(offset: number): CachedSlice {
     this.#remove(offset);
-    const slice = new Slice(offset, this.#memory.fresh());
+    const slice = this.#memory.fresh(offset);
     slice.dirty = true;
     this.#dirtyCount += 1;
     this.#insert(slice);
@@ -156,7 +128,7 @@ export class TableCache {
 
   /** Drops everything that is cached; changes that were not written back are lost. */
   clear(): void {
-    for (const offset of [...this.#slices.keys()]) {
+    for (const { offset } of [...this.#clock.slices]) {
       this.#remove(offset);
     }
     this.#loads.clear();
@@ -170,7 +142,7 @@ export class TableCache {
    */
   beginWriteBack(select: (offset: number) => boolean = () => true): WriteBack {
     const taken: Slice[] = [];
-    for (const slice of this.#slices.values()) {
+    for (const slice of this.#clock.slices) {
       if (slice.dirty && select(slice.offset)) {
         slice.dirty = false;
         slice.writing += 1;
@@ -190,7 +162,7 @@ export class TableCache {
   }
 
   #read(offset: number): Awaitable<Slice> {
-    const slice = new Slice(offset, this.#memory.take());
+    const slice = this.#memory.take(offset);
     const reading = this.#storage.read(slice.bytes, offset);
     if (!isPromise(reading)) {
       this.#insert(slice);
@@ -221,41 +193,27 @@ export class TableCache {
   }
 
   #insert(slice: Slice): void {
-    this.#slices.set(slice.offset, slice);
-    if (this.#slices.size > this.#maxSlices) {
-      this.#evict(slice);
+    this.#slices.add(slice);
+    this.#clock.add(slice);
+    while (this.#slices.size > this.#maxSlices) {
+      const leaving = this.#clock.next(slice);
+      if (leaving === undefined) {
+        return;
+      }
+      this.#slices.delete(leaving);
+      this.#clock.delete(leaving);
+      this.#memory.give(leaving);
     }
   }
 
   #remove(offset: number): void {
     const slice = this.#slices.get(offset);
     if (slice !== undefined) {
-      this.#slices.delete(offset);
+      this.#slices.delete(slice);
+      this.#clock.delete(slice);
       if (slice.dirty) {
         slice.dirty = false;
         this.#dirtyCount -= 1;
-      }
-    }
-  }
-
-  /**
-   * Second chance: the map's insertion order is the clock, and a used slice goes to its end. Stops
-   * after a bounded number of steps, so that a cache full of dirty slices costs no scan per insertion.
-   * The newest slice stays in any case: its caller is about to use it.
-   */
-  #evict(newest: Slice): void {
-    let steps = 16;
-    for (const slice of this.#slices.values()) {
-      if (this.#slices.size <= this.#maxSlices || steps === 0) {
-        return;
-      }
-      steps -= 1;
-      this.#slices.delete(slice.offset);
-      if (slice === newest || slice.dirty || slice.writing > 0 || slice.used) {
-        slice.used = false;
-        this.#slices.set(slice.offset, slice);
-      } else {
-        this.#memory.give(slice.memory);
       }
     }
   }

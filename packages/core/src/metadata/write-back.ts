@@ -1,5 +1,5 @@
 import type { Storage } from '../storage/index.js';
-import type { Slice } from './table-cache.js';
+import type { Slice } from './slice.js';
 
 /** Neighbouring slices are joined into writes of at most this many bytes. */
 const MAX_WRITE = 1024 * 1024;

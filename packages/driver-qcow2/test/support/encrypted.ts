@@ -3,6 +3,7 @@ import { Disk, MemoryStorage, type OptionValue, type Storage } from '@lamella/co
 import { Qcow2Driver } from '@lamella/driver-qcow2';
 import { NodeCrypto } from '@lamella/platform-node';
 import { CountingCodec } from './disks.js';
+import { qemuImg } from './qemu.js';
 
 /** The driver with Node.js's cryptography. */
 export const cryptoDriver = new Qcow2Driver([new CountingCodec()], new NodeCrypto());
@@ -48,7 +49,7 @@ const SECRET = (passphrase: string) => ['--object', `secret,id=s,data=${passphra
 /** Makes an encrypted image by qemu-img. */
 export function qemuCreate(path: string, size: string, options: string, pass = PASSPHRASE): void {
   const all = `encrypt.key-secret=s${options === '' ? '' : `,${options}`}`;
-  patiently('create', '-q', ...SECRET(pass), '-f', 'qcow2', '-o', all, path, size);
+  qemuImg('create', '-q', ...SECRET(pass), '-f', 'qcow2', '-o', all, path, size);
 }
 
 /** Names an encrypted image for --image-opts. */
@@ -87,7 +88,7 @@ export function qemuAmend(path: string, data: Record<string, string>, options: s
     '--object',
     `secret,id=${id},data=${pass}`,
   ]);
-  patiently('amend', ...secrets, '--image-opts', imageOptions(path), '-o', options);
+  qemuImg('amend', ...secrets, '--image-opts', imageOptions(path), '-o', options);
 }
 
 /** Whether QEMU opens an image by a passphrase. */
@@ -100,19 +101,6 @@ export function qemuOpens(path: string, pass: string): boolean {
 export function qemuCheckEncrypted(path: string, pass: string): number | null {
   const args = ['check', ...SECRET(pass), '--image-opts', imageOptions(path)];
   return spawnSync('qemu-img', args).status;
-}
-
-/** QEMU measures iterations by CPU time and gives up where the clock is too coarse for a busy machine. */
-export function patiently(...args: string[]): string {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return qemu('qemu-img', ...args);
-    } catch (error) {
-      if (attempt === 10 || !String(error).includes('Unable to get accurate CPU usage')) {
-        throw error;
-      }
-    }
-  }
 }
 
 function qemu(tool: string, ...args: string[]): string {

@@ -24,9 +24,23 @@ export function directory(t: Test): string {
   return path;
 }
 
+/** QEMU measures LUKS's iterations by CPU time, and gives up now and then where the clock is coarse. */
+const COARSE_CLOCK = 'Unable to get accurate CPU usage';
+
 /** Runs qemu-img and gives its output. */
 export function qemuImg(...args: string[]): string {
-  return execFileSync('qemu-img', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return execFileSync('qemu-img', args, {
+        encoding: 'utf8',
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
+    } catch (error) {
+      if (attempt === 10 || !String(error).includes(COARSE_CLOCK)) {
+        throw error;
+      }
+    }
+  }
 }
 
 /** Runs qemu-io commands on an image. */

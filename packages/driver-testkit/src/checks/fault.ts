@@ -2,6 +2,7 @@ import type { Disk, MemoryStorage, StorageCall } from '@lamella/core';
 import { pattern } from '../model/bytes.js';
 import type { Change } from '../model/changes.js';
 import { GuestHistory } from '../model/guest-history.js';
+import { RuleViolation } from '../rule-violation.js';
 import { FaultyStorage } from '../storage/faulty-storage.js';
 import { LastingStorage } from '../storage/lasting-storage.js';
 import { Timeline } from '../storage/timeline.js';
@@ -28,10 +29,10 @@ interface Fault {
 const changes = ({ method }: StorageCall): boolean => !/^(read|map)$/.test(method);
 
 const FAULTS: readonly Fault[] = [
-  { name: 'change fails once', counts: changes, forGood: false },
-  { name: 'change fails, and all that follow', counts: changes, forGood: true },
-  { name: 'read fails once', counts: ({ method }) => method === 'read', forGood: false },
-  { name: 'flush fails once', counts: ({ method }) => method === 'flush', forGood: false },
+  { name: 'a change fails once', counts: changes, forGood: false },
+  { name: 'a change fails, and all that follow', counts: changes, forGood: true },
+  { name: 'a read fails once', counts: ({ method }) => method === 'read', forGood: false },
+  { name: 'a flush fails once', counts: ({ method }) => method === 'flush', forGood: false },
   {
     name: 'growth of the file finds no space',
     counts: ({ method, offset, length }, size) =>
@@ -41,30 +42,51 @@ const FAULTS: readonly Fault[] = [
   },
 ];
 
-/** Storages that fail at one step of a fixed life. */
+/** Storages that fail at one step of a fixed life: at each step in turn. */
 export function faultChecks(subject: Subject): readonly Check[] {
   const group = new CheckGroup('fault');
   for (const start of subject.usually(subject.starts)) {
     for (const fault of FAULTS) {
-      for (let number = 0; number < MAX_FAILURES; number += fault.forGood ? 2 : 1) {
-        const name = `${ordinal(number)} ${fault.name}: ${start.name}`;
-        group.add(
-          'fault-2',
-          name,
-          needing(subject, 'write', () => suffer(subject, start, fault, number)),
-        );
-      }
+      group.add(
+        'fault-2',
+        `${fault.name}: ${start.name}`,
+        needing(subject, 'write', () => sufferAtEachStep(subject, start, fault)),
+      );
     }
   }
   return group.checks;
 }
 
+async function sufferAtEachStep(
+  subject: Subject,
+  start: NamedSample,
+  fault: Fault,
+): Promise<string | undefined> {
+  for (let number = 0; number < MAX_FAILURES; number += fault.forGood ? 2 : 1) {
+    try {
+      if (!(await suffer(subject, start, fault, number))) {
+        return number === 0 ? 'there is no such call' : undefined;
+      }
+    } catch (error) {
+      const { rule, cause } =
+        error instanceof RuleViolation ? error : ({ rule: 'fault-2', cause: error } as const);
+      const problem = cause instanceof Error ? cause.message : String(cause);
+      throw new RuleViolation(
+        rule,
+        new Error(`at the ${ordinal(number)} such call: ${problem}`, { cause }),
+      );
+    }
+  }
+  return undefined;
+}
+
+/** One life with one failure; whether there was a call to fail. */
 async function suffer(
   subject: Subject,
   start: NamedSample,
   fault: Fault,
   number: number,
-): Promise<string | undefined> {
+): Promise<boolean> {
   const { image, content, backing } = await start.get();
   const memory = memoryOf(image);
   const faulty = new FaultyStorage(memory, undefined, fault.code);
@@ -81,18 +103,18 @@ async function suffer(
     struck ||= fails;
     return fails;
   };
-  const tellsNobody = fault.name.startsWith('read') || fault.code !== undefined;
-  const closeWithFault = async (): Promise<string | undefined> => {
+  const tellsNobody = fault.name.startsWith('a read') || fault.code !== undefined;
+  const closeWithFault = async (): Promise<boolean> => {
     const closed = await succeeds(() => disk.close(), 'close');
     if (!struck) {
-      return `there are only ${counted} such calls`;
+      return false;
     }
     await under('fault-1', async () =>
       must(!closed || tellsNobody, 'close failed and told nobody'),
     );
     faulty.fails = () => false;
     await mustBeRight(subject, memory, backing, history);
-    return undefined;
+    return true;
   };
   const met = await script(disk, history, await subject.unit());
   if (!struck) {
@@ -105,7 +127,7 @@ async function suffer(
   await succeeds(() => disk.close(), 'close');
   await under('fault-1', async () => must(met > 0 || tellsNobody, 'nobody was told'));
   await mustBeRight(subject, memory, backing, history);
-  return undefined;
+  return true;
 }
 
 /** Reopened, opened for writing (which repairs what it has to) and reopened again, all is as it may be. */
@@ -181,5 +203,5 @@ async function goOn(disk: Disk, history: GuestHistory, unit: number): Promise<vo
 
 function ordinal(number: number): string {
   const endings = ['1st', '2nd', '3rd'];
-  return `the ${endings[number] ?? `${number + 1}th`}`;
+  return endings[number] ?? `${number + 1}th`;
 }

@@ -1,8 +1,19 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 
+/** QEMU measures LUKS's iterations by CPU time, and gives up now and then where the clock is coarse. */
+const COARSE_CLOCK = 'Unable to get accurate CPU usage';
+
 /** Runs a tool and gives its output; throws with what it printed. */
 export function run(command: string, ...args: readonly string[]): string {
-  return execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+    } catch (error) {
+      if (attempt === 10 || !String(error).includes(COARSE_CLOCK)) {
+        throw error;
+      }
+    }
+  }
 }
 
 /** What a tool answered, whatever its exit code. */
@@ -10,7 +21,12 @@ export function outcome(
   command: string,
   ...args: readonly string[]
 ): { readonly status: number | null; readonly stdout: string; readonly stderr: string } {
-  return spawnSync(command, args, { encoding: 'utf8' });
+  for (let attempt = 1; ; attempt += 1) {
+    const result = spawnSync(command, args, { encoding: 'utf8' });
+    if (attempt === 10 || !result.stderr?.includes(COARSE_CLOCK)) {
+      return result;
+    }
+  }
 }
 
 /** qemu-io commands on one image; a failed one throws. */

@@ -16,6 +16,8 @@ export interface Manifest {
   readonly license?: string;
   readonly description?: string;
   readonly private?: boolean;
+  readonly exports?: unknown;
+  readonly bin?: Readonly<Record<string, string>>;
   readonly files?: readonly string[];
   readonly sideEffects?: boolean | readonly string[];
   readonly dependencies?: Readonly<Record<string, string>>;
