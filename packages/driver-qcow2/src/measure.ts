@@ -1,5 +1,12 @@
-import { alignUp, type CryptoPlatform, type Measurement, type MeasureRequest } from '@lamella/core';
+import {
+  alignUp,
+  type CryptoPlatform,
+  type Measurement,
+  type MeasureRequest,
+  type OptionValues,
+} from '@lamella/core';
 import { planLayout } from './create/layout.js';
+import { DATA_FILE_OPTIONS } from './data-file/options.js';
 
 /** Bytes of a bitmap directory entry without the name (specification: "Bitmap directory"). */
 const BITMAP_ENTRY = 24;
@@ -22,7 +29,7 @@ export async function measureImage(
   const layout = planLayout(
     {
       size,
-      options: { ...options, preallocation: 'metadata' },
+      options: { ...inOneFile(options), preallocation: 'metadata' },
       passphrase: encrypted ? SOME_PASSPHRASE : undefined,
     },
     crypto,
@@ -41,6 +48,13 @@ export async function measureImage(
     fullyAllocated,
     ...(bitmaps === undefined ? {} : { bitmaps }),
   };
+}
+
+/** Options without the external data file: its clusters count as the image's, as qemu-img has it. */
+function inOneFile(options: OptionValues): OptionValues {
+  return Object.fromEntries(
+    Object.entries(options).filter(([name]) => !(name in DATA_FILE_OPTIONS)),
+  );
 }
 
 /** Distinct clusters that runs touch, which come in order. */

@@ -27,6 +27,7 @@ import { ZeroExpander } from './amend/zero-expander.js';
 import { RecordingBitmaps } from './bitmaps/recording-bitmaps.js';
 import { DataFileClearer } from './data-file/data-file-clearer.js';
 import { DataFileSpace } from './data-file/data-file-space.js';
+import { cutDataFile, growDataFile } from './data-file/resize.js';
 import { AMEND_KEY_OPTIONS } from './encryption/luks/amend.js';
 import { unsupported } from './errors.js';
 import { withBacking } from './header/backing.js';
@@ -289,16 +290,24 @@ export class WritableQcow2Image extends Qcow2Image {
   async #grow(size: number, options: ResizeOptions, context: ResizeContext): Promise<void> {
     const { backingSize } = context;
     const from = this.size;
-    await this.#zeroTail(Math.min(size, alignUp(from, this.clusterSize)), from, context);
-    await this.#restructure((parts, header) => growL1(parts, header, size));
+    const { data, geometry } = this.#view.parts;
+    const dataLength = data.size;
     try {
+      if (geometry.externalData) {
+        await growDataFile(data, from, size, options);
+      }
+      await this.#zeroTail(Math.min(size, alignUp(from, this.clusterSize)), from, context);
+      await this.#restructure((parts, header) => growL1(parts, header, size));
       await this.#restructure((parts) =>
         prepareNewSpace(parts, { from, to: size, backingSize }, options),
       );
       await this.#restructure((_parts, header) => this.#bitmaps.rewriteHeader({ ...header, size }));
     } catch (error) {
-      await this.#undoGrowth(from);
+      await this.#undoGrowth(from, dataLength);
       throw error;
+    }
+    if (geometry.externalData) {
+      await cutDataFile(data, size);
     }
   }
 
@@ -311,6 +320,10 @@ export class WritableQcow2Image extends Qcow2Image {
       ...context,
       backingSize: 0,
     });
+    const { data, geometry } = this.#view.parts;
+    if (geometry.externalData) {
+      await cutDataFile(data, size);
+    }
     await this.#restructure((parts) => dropEmptyBlocks(parts));
     await this.#restructure((parts) => trimFile(parts));
   }
@@ -332,9 +345,13 @@ export class WritableQcow2Image extends Qcow2Image {
   }
 
   /** What was prepared behind the end is given back; should that fail, it stays, unseen. */
-  async #undoGrowth(from: number): Promise<void> {
+  async #undoGrowth(from: number, dataLength: number): Promise<void> {
+    const { data, geometry } = this.#view.parts;
     if (this.size === from) {
       try {
+        if (geometry.externalData) {
+          await cutDataFile(data, dataLength);
+        }
         await this.#restructure((parts) => dropBehindEnd(parts, from));
         await this.#restructure((parts) => dropEmptyBlocks(parts));
         await this.#restructure((parts) => trimFile(parts));

@@ -1,7 +1,8 @@
-import { MemoryStorage, type OptionValue, type Storage, WrappedStorage } from '@lamella/core';
+import type { OptionValue } from '@lamella/core';
 import t, { type Test } from 'tap';
 import { newPair, openPair, type Pair } from './support/data-files.js';
 import { content, filled, randomSource } from './support/disks.js';
+import { bytesOf, Journal, JournalledStorage } from './support/journal.js';
 import { verify } from './support/verify.js';
 
 const UNIT = 16384;
@@ -9,78 +10,6 @@ const UNITS = 24;
 
 /** How likely a change that was not flushed survives the crash. */
 const CHANCES = [0, 0.5, 1];
-
-type File = 'image' | 'data';
-
-interface Change {
-  readonly file: File;
-  /** Undefined for a flush. */
-  readonly bytes?: Uint8Array;
-  readonly offset: number;
-}
-
-/** Notes the changes and flushes of two files in one order. */
-class Journal {
-  readonly changes: Change[] = [];
-
-  get moments(): number[] {
-    return [...this.changes.keys()]
-      .filter((index) => this.changes[index]?.bytes === undefined)
-      .concat(this.changes.length);
-  }
-
-  /** What a file holds if the power goes: all up to its last flush, and some of what came later. */
-  stateOf(file: File, start: Uint8Array, moment: number, survives: () => boolean): MemoryStorage {
-    const storage = MemoryStorage.from(start, { location: file });
-    const past = this.changes.slice(0, moment);
-    const durable = past.findLastIndex(
-      (change) => change.file === file && change.bytes === undefined,
-    );
-    for (const [index, change] of past.entries()) {
-      if (change.file === file && change.bytes !== undefined && (index < durable || survives())) {
-        storage.write(change.bytes, change.offset);
-      }
-    }
-    return storage;
-  }
-}
-
-class JournalledStorage extends WrappedStorage {
-  readonly #journal: Journal;
-  readonly #file: File;
-
-  constructor(inner: Storage, journal: Journal, file: File) {
-    super(inner);
-    this.#journal = journal;
-    this.#file = file;
-  }
-
-  override async write(bytes: Uint8Array, offset: number): Promise<void> {
-    await this.inner.write(bytes, offset);
-    this.#journal.changes.push({ file: this.#file, bytes: bytes.slice(), offset });
-  }
-
-  override async writev(pieces: readonly Uint8Array[], offset: number): Promise<void> {
-    let at = offset;
-    for (const piece of pieces) {
-      await this.write(piece, at);
-      at += piece.length;
-    }
-  }
-
-  override async writeZeroes(offset: number, length: number): Promise<void> {
-    await this.write(new Uint8Array(length), offset);
-  }
-
-  override async discard(offset: number, length: number): Promise<void> {
-    await this.write(new Uint8Array(Math.max(0, Math.min(length, this.size - offset))), offset);
-  }
-
-  override async flush(): Promise<void> {
-    await this.inner.flush();
-    this.#journal.changes.push({ file: this.#file, offset: 0 });
-  }
-}
 
 /** The values that each unit may hold: the durable one and all that came later. */
 class History {
@@ -109,12 +38,6 @@ class History {
         .map(({ value }) => value),
     );
   }
-}
-
-async function bytesOf(storage: Storage): Promise<Uint8Array> {
-  const bytes = new Uint8Array(storage.size);
-  await storage.read(bytes, 0);
-  return bytes;
 }
 
 function wrongUnits(bytes: Uint8Array, history: History, moment: number, where: string): string[] {

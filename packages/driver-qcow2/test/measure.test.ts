@@ -53,6 +53,7 @@ const CASES: readonly (readonly [Record<string, OptionValue>, readonly number[]]
   [{ extended_l2: true, cluster_size: '16k' }, [M, T]],
   ...['metadata', 'falloc', 'full'].map((mode) => [{ preallocation: mode }, [M, G]] as const),
   [{ lazy_refcounts: true, compression_type: 'zstd' }, [G]],
+  [{ data_file: 'x', data_file_raw: true }, [G]],
   [{ 'encrypt.format': 'aes' }, [G]],
   ...['64k', '4k'].map(
     (size) => [{ 'encrypt.format': 'luks', cluster_size: size }, [1_000_000, G]] as const,

@@ -33,12 +33,12 @@ export async function createImage(
   const layout = planLayout(options, crypto);
   const { header, area, encryption } = layout;
   if (layout.dataFile !== undefined) {
-    await makeDataFile(layout.dataFile, header.size, options);
+    await makeDataFile(layout.dataFile, header.size, area.preallocation, options);
   }
   await storage.writeZeroes(0, area.l2Offset);
   await storage.write(refcountTable(layout), header.refcountTableOffset);
   await writeBlocks(storage, layout);
-  if (layout.dataFile?.raw === true) {
+  if (layout.mapsDataFile) {
     await writeIdentityTables(storage, layout);
   }
   await writeEncryption(storage, layout, crypto);

@@ -7,13 +7,14 @@ import type { Layout } from './layout.js';
 /**
  * Writes L1 and L2 tables that map every guest cluster to its place in the external data file, so that
  * the disk shows what that file holds. With encryption the clusters are marked as zeroes: nothing that is
- * in the file yet could be deciphered.
+ * in the file yet could be deciphered. Extended entries have no subcluster in use where the data file is not
+ * raw, so that a backing file shows through.
  *
  * @throws LamellaError as `Storage.write`
  */
 export async function writeIdentityTables(
   storage: Storage,
-  { header, l2Offset }: Layout,
+  { header, l2Offset, dataFile }: Layout,
 ): Promise<void> {
   const geometry = new Geometry(header);
   const { clusterSize, l2Span, l2EntrySize } = geometry;
@@ -29,7 +30,7 @@ export async function writeIdentityTables(
     const end = Math.min(header.size, (index + 1) * l2Span);
     for (let guest = index * l2Span, at = 0; guest < end; guest += clusterSize, at += l2EntrySize) {
       setOwned(view, at, guest, zero && !geometry.extended ? ZERO_FLAG : 0);
-      if (geometry.extended) {
+      if (geometry.extended && dataFile?.raw === true) {
         view.setUint32(at + (zero ? 8 : 12), ALL_SUBCLUSTERS);
       }
     }

@@ -40,7 +40,9 @@ export interface Layout {
   readonly luksOffset: number;
   readonly area: PreallocatedArea;
   readonly dataFile: NewDataFile | undefined;
-  /** Byte offset of the L2 tables; there are as many as L1 entries where the data file is raw, else none. */
+  /** Whether every cluster is mapped to its place in the data file from the start. */
+  readonly mapsDataFile: boolean;
+  /** Byte offset of the L2 tables: with {@link Layout.mapsDataFile} as many as L1 entries, else the area's. */
   readonly l2Offset: number;
 }
 
@@ -58,11 +60,13 @@ export function planLayout(create: CreateOptions, crypto: CryptoPlatform | undef
   const luksBytes =
     options.encryption?.method === 'luks' ? luksLength(options.encryption.settings) : 0;
   const luksClusters = Math.ceil(luksBytes / clusterSize);
+  const { dataFile } = options;
+  const mapsDataFile = dataFile !== undefined && (dataFile.raw || options.preallocation !== 'off');
   const { l2Tables, dataClusters } =
-    options.preallocation === 'off'
+    options.preallocation === 'off' || dataFile !== undefined
       ? { l2Tables: 0, dataClusters: 0 }
       : preallocatedClusters(size, clusterSize, options.extendedL2 ? 16 : 8);
-  const l2Clusters = options.dataFile?.raw === true ? l1Size : l2Tables;
+  const l2Clusters = mapsDataFile ? l1Size : l2Tables;
   const others = 1 + l1Clusters + luksClusters + l2Clusters + dataClusters;
   const counted = countClusters(others, clusterSize, 2 ** options.refcountOrder);
   const l1Offset = (1 + counted.tableClusters + counted.blocks) * clusterSize;
@@ -82,7 +86,8 @@ export function planLayout(create: CreateOptions, crypto: CryptoPlatform | undef
   return {
     encryption: options.encryption,
     luksOffset,
-    dataFile: options.dataFile,
+    dataFile,
+    mapsDataFile,
     l2Offset,
     area: {
       preallocation: options.preallocation,

@@ -106,15 +106,6 @@ export function readCreateOptions(
   }
   assertCombination(checked);
   assertBacking(options);
-  if (checked.preallocation !== 'off' && checked.dataFile !== undefined) {
-    throw new LamellaError(
-      'UNSUPPORTED',
-      'space in an external data file is not preallocated yet',
-      {
-        hint: 'Say preallocation=off; data_file_raw=on has all metadata from the start.',
-      },
-    );
-  }
   if (checked.preallocation !== 'off' && options.backing !== undefined && !checked.extendedL2) {
     refuse(
       'a backing file and preallocation go together only with extended L2 entries',

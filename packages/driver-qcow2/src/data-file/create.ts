@@ -1,17 +1,19 @@
-import { type CreateOptions, LamellaError } from '@lamella/core';
+import { type CreateOptions, LamellaError, type Preallocation, reserveZeroes } from '@lamella/core';
 import type { NewDataFile } from './options.js';
 
 /**
  * Makes the data file of a new image, or takes the one that is there, as long as the disk at least; durable
- * when it resolves.
+ * when it resolves. What a file that is kept holds is left as it is; space is reserved behind it.
  *
  * @param size - bytes of the guest's disk
+ * @param preallocation - `falloc` and `full` take space for the disk
  * @throws LamellaError `UNSUPPORTED` when whoever makes the image makes no data files, and what making or
  * opening it throws
  */
 export async function makeDataFile(
   { name, keep }: NewDataFile,
   size: number,
+  preallocation: Preallocation,
   { openDataFile }: Pick<CreateOptions, 'openDataFile'>,
 ): Promise<void> {
   if (openDataFile === undefined) {
@@ -20,6 +22,10 @@ export async function makeDataFile(
     });
   }
   const storage = await openDataFile({ location: name }, keep);
+  const reserved = keep ? storage.size : 0;
+  if ((preallocation === 'falloc' || preallocation === 'full') && reserved < size) {
+    await reserveZeroes(storage, reserved, size, preallocation);
+  }
   if (storage.size < size || (!keep && storage.size > size)) {
     await storage.truncate(size);
   }

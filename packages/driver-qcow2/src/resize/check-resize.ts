@@ -37,13 +37,6 @@ export function checkResize(
       'Its snapshots have no sizes of their own. Upgrade it first (amend compat=1.1).',
     );
   }
-  if (geometry.externalData) {
-    throw unsupported(
-      location,
-      "an image with an external data file can't be resized yet",
-      'Use qemu-img resize.',
-    );
-  }
   if (preallocation !== 'off') {
     checkPreallocation(header, size, location);
   }

@@ -33,7 +33,8 @@ export async function prepareNewSpace(
   // Whoever made the disk smaller may have left something here.
   await clearer.clear(start, to - start, { zeroBelow: true, unmap: true, forget: true });
   const { preallocation = 'off' } = options;
-  if (preallocation !== 'off') {
+  // A data file that is a raw image has its clusters mapped, as those of a new image are.
+  if (preallocation !== 'off' || parts.geometry.rawData) {
     await new SpaceFiller(parts, preallocation, options).fill(start, to);
     return;
   }

@@ -14,7 +14,8 @@ import type { WriteParts } from '../write-parts.js';
 /**
  * Gives host clusters that read as zeroes to a part of the disk that has none.
  *
- * Under a cipher zeroes stored would read as noise; the clusters are marked as zeroes instead.
+ * Under a cipher zeroes stored would read as noise; the clusters are marked as zeroes instead. An external data
+ * file has the zeroes in place already.
  */
 export class SpaceFiller {
   readonly #parts: WriteParts;
@@ -43,18 +44,17 @@ export class SpaceFiller {
         await this.#extendFile();
         await pressure.relieve();
       }
-      offset += await this.#fillRun(
-        locate(geometry, offset),
-        Math.ceil((end - offset) / geometry.clusterSize),
-      );
+      const clusters = Math.ceil((end - offset) / geometry.clusterSize);
+      offset += await this.#fillRun(offset, clusters);
       onProgress?.({ done: Math.min(offset, end) - start, total: end - start });
     }
     await this.#extendFile();
   }
 
-  async #fillRun(at: GuestPosition, clusters: number): Promise<number> {
-    const { geometry, allocator, writer } = this.#parts;
-    const run = await allocator.allocate(Math.min(clusters, geometry.sliceEntries - at.entry));
+  async #fillRun(offset: number, clusters: number): Promise<number> {
+    const { geometry, space, writer } = this.#parts;
+    const at = locate(geometry, offset);
+    const run = await space.allocate(offset, Math.min(clusters, geometry.sliceEntries - at.entry));
     const bytes = run.count * geometry.clusterSize;
     try {
       await this.#makeZeroes(run, bytes);
@@ -71,7 +71,10 @@ export class SpaceFiller {
   }
 
   async #makeZeroes(run: AllocatedRun, bytes: number): Promise<void> {
-    const { storage } = this.#parts;
+    const { storage, geometry } = this.#parts;
+    if (geometry.externalData) {
+      return;
+    }
     const end = run.offset + bytes;
     this.#end = Math.max(this.#end, end);
     if (this.#preallocation === 'falloc' || this.#preallocation === 'full') {
