@@ -6,6 +6,7 @@ import {
   DriverRegistry,
   LamellaError,
   type Layer,
+  type LongOperation,
   type OptionValues,
   type Passphrase,
   type PassphraseSource,
@@ -21,7 +22,7 @@ import { inject, injectable } from 'tsyringe';
 import { DataFileMaker } from './data-file-maker.js';
 
 /** What image to make. */
-export interface CreateImageOptions {
+export interface CreateImageOptions extends LongOperation {
   /** Format of the new image. */
   readonly format: string;
   /** Size of the disk in bytes; that of the backing file if not given. */
@@ -113,6 +114,8 @@ export class ImageCreator {
     try {
       await driver.create?.(storage, {
         ...request,
+        signal: options.signal,
+        onProgress: options.onProgress,
         openDataFile: (reference, keep) => dataFile.open(reference, keep),
       });
       await dataFile.close();

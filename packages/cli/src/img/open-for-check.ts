@@ -70,7 +70,9 @@ async function assertBackingOpens(
     await closeLayers(chain.layers);
   } catch (error) {
     throw isLamellaError(error)
-      ? new Failure(`Could not open backing file: ${openFailureText(error, name.location)}`)
+      ? new Failure(`Could not open backing file: ${openFailureText(error, name.location)}`, {
+          cause: error,
+        })
       : error;
   }
 }

@@ -1,6 +1,7 @@
 import type { InjectionToken } from 'tsyringe';
 import type { Storage } from '../storage/index.js';
 import type { Image } from './image.js';
+import type { LongOperation } from './long-operation.js';
 import type { Measurement, MeasureRequest } from './measure.js';
 import type { OptionSchema, OptionValue, OptionValues } from './options.js';
 import type { Reference, References } from './references.js';
@@ -52,7 +53,7 @@ export interface OpenOptions {
 }
 
 /** What image to make. */
-export interface CreateOptions {
+export interface CreateOptions extends LongOperation {
   /** Size of the guest's disk in bytes. */
   readonly size: number;
   /** Backing file to name in the image; the text is stored as given. */

@@ -52,7 +52,7 @@ class DifferenceCopier {
   }
 
   async run(): Promise<number> {
-    const { signal, onProgress, compress = false } = this.#operation;
+    const { signal, compress = false } = this.#operation;
     const all = signal === undefined ? {} : { signal };
     for await (const extent of this.#disk.extents(all)) {
       const end = extent.offset + extent.length;
@@ -65,9 +65,13 @@ class DifferenceCopier {
           await (compress ? this.#keepCompressed(rest) : this.#keepData(rest));
         }
       }
-      onProgress?.({ done: end, total: this.#disk.size });
+      this.#progress(end);
     }
     return this.#copied;
+  }
+
+  #progress(done: number): void {
+    this.#operation.onProgress?.({ done, total: this.#disk.size });
   }
 
   /** Bytes that a layer below holds. Writing part of a cluster copies the rest of it from the old chain. */
@@ -81,6 +85,7 @@ class DifferenceCopier {
         await this.#disk.write(buffer.subarray(start, start + count), position + start);
         this.#copied += count;
       }
+      this.#progress(position + buffer.length);
     });
   }
 
@@ -108,6 +113,7 @@ class DifferenceCopier {
         }
         this.#settledTo = last;
       }
+      this.#progress(stop);
     }
   }
 

@@ -1,5 +1,5 @@
 import type { DiskExtent } from 'lamella';
-import { defineCommand } from '../../command-line/command.js';
+import { type CommandDefinition, defineCommand } from '../../command-line/command.js';
 import { Failure } from '../../command-line/failure.js';
 import {
   assertOneNaming,
@@ -14,13 +14,14 @@ import {
 } from '../common-options.js';
 import { type OpenImage, openImage } from '../open-image.js';
 
-interface Settings extends CommonSettings {
+/** Settings of `map`. */
+export interface MapSettings extends CommonSettings {
   start?: number;
   length?: number;
 }
 
-/** `map`. */
-export const map = defineCommand<Settings>({
+/** What `map` consists of. */
+export const mapDefinition: CommandDefinition<MapSettings> = {
   name: 'map',
   summary: 'List where the data of an image and its backing chain are',
   operands: 'FILE',
@@ -80,7 +81,10 @@ export const map = defineCommand<Settings>({
     }
     return 0;
   },
-});
+};
+
+/** `map`. */
+export const map = defineCommand(mapDefinition);
 
 const HEADING = `${'Offset'.padEnd(16)}${'Length'.padEnd(16)}${'Mapped to'.padEnd(16)}File\n`;
 

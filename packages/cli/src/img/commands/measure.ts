@@ -2,7 +2,7 @@ import { type Disk, isLamellaError, type MeasureRequest, parseOptions } from 'la
 import { defineCommand } from '../../command-line/command.js';
 import { Failure } from '../../command-line/failure.js';
 import { formatJson } from '../../command-line/json.js';
-import { complain, type Session } from '../../command-line/session.js';
+import { complain, type ProgressDisplay, type Session } from '../../command-line/session.js';
 import { problemText } from '../../messages/problem.js';
 import {
   type CommonSettings,
@@ -16,6 +16,7 @@ import {
 } from '../common-options.js';
 import { createSchema, driverOptions, readOptions } from '../format-options.js';
 import { driverOf } from '../open-image.js';
+import { progressOf } from '../progress.js';
 import { openSource, type SnapshotSettings, snapshotOption } from '../source-image.js';
 
 /** qemu-img can't measure these, and scripts that try it count on the error. */
@@ -107,6 +108,7 @@ async function measureDisk(
     }
     throw error;
   }
+  const progress = progressOf(session, {}, { title: 'measure' });
   try {
     const request: MeasureRequest = {
       size: disk?.size ?? settings.size ?? 0,
@@ -116,10 +118,14 @@ async function measureDisk(
         `measuring a ${driver.format} image`,
       ),
       backed: values.has('backing_file'),
-      data: disk === undefined ? nothing() : dataOf(disk, values.has('backing_file')),
+      data:
+        disk === undefined
+          ? nothing()
+          : dataOf(session, disk, values.has('backing_file'), progress),
       bitmaps: disk?.openLayers[0]?.image.bitmaps?.list(),
     };
     const { required, fullyAllocated, bitmaps } = await ask.call(driver, request);
+    progress.finish();
     if (settings.output === 'json') {
       session.out(`${formatJson({ bitmaps, required, 'fully-allocated': fullyAllocated })}\n`);
     } else {
@@ -127,17 +133,21 @@ async function measureDisk(
       session.out(`required size: ${required}\nfully allocated size: ${fullyAllocated}\n${more}`);
     }
   } catch (error) {
-    throw isLamellaError(error) ? new Failure(problemText(error)) : error;
+    progress.end();
+    throw isLamellaError(error) ? new Failure(problemText(error), { cause: error }) : error;
   }
 }
 
 async function* nothing(): AsyncGenerator<never> {}
 
 async function* dataOf(
+  { signal }: Session,
   disk: Disk,
   topOnly: boolean,
+  progress: ProgressDisplay,
 ): AsyncGenerator<{ readonly offset: number; readonly length: number }> {
-  for await (const { kind, offset, length, layer } of disk.extents()) {
+  for await (const { kind, offset, length, layer } of disk.extents({ signal })) {
+    progress.update({ done: offset + length, total: disk.size });
     if (kind !== 'zero' && kind !== 'unallocated' && (!topOnly || layer === 0)) {
       yield { offset, length };
     }

@@ -20,7 +20,7 @@ import {
 } from '../common-options.js';
 import { readImageName } from '../image-name.js';
 import { openImage, WORKING_DIRECTORY } from '../open-image.js';
-import { ProgressLine } from '../progress.js';
+import { progressOf } from '../progress.js';
 
 interface Settings extends CommonSettings {
   backing?: string;
@@ -112,7 +112,7 @@ export const rebase = defineCommand<Settings>({
       throw new Failure(`Invalid format name: '${backingFormat}'`);
     }
     const name = readImageName({ text, imageOpts, format }, session.secrets);
-    const line = new ProgressLine(session, settings.progress === true && settings.quiet !== true);
+    const line = progressOf(session, settings, { title: 'rebase' });
     const named =
       backing === undefined || backing === ''
         ? undefined
@@ -157,6 +157,7 @@ export const rebase = defineCommand<Settings>({
       throw isLamellaError(error)
         ? new Failure(
             `Could not change the backing file to '${backing ?? ''}': ${problemText(error)}`,
+            { cause: error },
           )
         : error;
     }
@@ -186,6 +187,7 @@ async function assertOpens(
     throw isLamellaError(error)
       ? new Failure(
           `Could not open new backing file '${named.location}': ${openFailureText(error, name.location)}`,
+          { cause: error },
         )
       : error;
   }

@@ -1,0 +1,12 @@
+import type { Command } from '../../command-line/command.js';
+import { COMMANDS as IMG_COMMANDS } from '../../img/commands/index.js';
+import { info } from './info.js';
+
+/** Commands that do more here than in `lamella-img`. */
+const OWN: readonly Command[] = [info];
+
+/** The commands of `lamella`. */
+export const COMMANDS: readonly Command[] = [
+  ...IMG_COMMANDS.filter(({ name }) => !OWN.some((own) => own.name === name)),
+  ...OWN,
+];
