@@ -28,7 +28,7 @@ export async function run(
   const style = {
     out: coloursFor(STDOUT),
     error: coloursFor(STDERR),
-    columns: isatty(STDOUT) ? process.stdout.columns : DEFAULT_COLUMNS,
+    columns: (isatty(STDOUT) && process.stdout.columns) || DEFAULT_COLUMNS,
   };
   const bars = await makeBars(style.error);
   const unfinished = new UnfinishedFiles();

@@ -1,9 +1,10 @@
 import type { Command } from '../../command-line/command.js';
 import { COMMANDS as IMG_COMMANDS } from '../../img/commands/index.js';
 import { info } from './info.js';
+import { map } from './map.js';
 
 /** Commands that do more here than in `lamella-img`. */
-const OWN: readonly Command[] = [info];
+const OWN: readonly Command[] = [info, map];
 
 /** The commands of `lamella`. */
 export const COMMANDS: readonly Command[] = [

@@ -5,6 +5,9 @@ import { readableDuration, readableSize } from '../terminal/sizes.js';
 /** Columns of the widest bar, and of the narrowest that says anything. */
 const [WIDEST, NARROWEST] = [40, 8];
 
+/** Columns of a size and of a time: the bar keeps its length while the figures change. */
+const [SIZE_WIDTH, TIME_WIDTH] = [8, 14];
+
 /** How far something is, and how it goes. */
 export interface BarState {
   readonly task: Task;
@@ -30,9 +33,8 @@ export interface BarState {
 export function barText(state: BarState, width: number, colours: Colours): string {
   const { task, share, ended } = state;
   const percent = `${Math.floor(share * 100)}%`.padStart(4);
-  const facts = [percent, ...amounts(state), ended ? took(state) : timeLeft(state)].filter(
-    (text) => text !== '',
-  );
+  const time = ended ? took(state) : timeLeft(state);
+  const facts = [percent, ...amounts(state), time.padEnd(TIME_WIDTH)];
   const before = `${task.title} `;
   const room = Math.min(WIDEST, width - 1 - before.length - facts.join('  ').length - 1);
   if (room < NARROWEST) {
@@ -40,7 +42,8 @@ export function barText(state: BarState, width: number, colours: Colours): strin
   }
   const [head = '', ...rest] = facts;
   const tail = rest.map((text, index) => (index === 0 ? text : colours.dim(text))).join('  ');
-  return `${colours.bold(task.title)} ${bar(share, room, colours)} ${colours.bold(head)}  ${tail}`;
+  const line = `${colours.bold(task.title)} ${bar(share, room, colours)} ${colours.bold(head)}  ${tail}`;
+  return line.trimEnd();
 }
 
 /** Without a bar, as many of the facts as there is room for. */
@@ -56,12 +59,13 @@ function amounts({ task, done, total, rate }: BarState): readonly string[] {
   if (task.unit === 'steps') {
     return [];
   }
-  const speed = rate > 0 ? [`${readableSize(rate)}/s`] : [];
-  return [`${readableSize(done)} of ${readableSize(total)}`, ...speed];
+  const speed = rate > 0 ? `${readableSize(rate)}/s` : '';
+  const whole = readableSize(total);
+  return [`${readableSize(done).padStart(SIZE_WIDTH)} of ${whole}`, speed.padEnd(SIZE_WIDTH + 2)];
 }
 
 function timeLeft({ left }: BarState): string {
-  return left === undefined ? '' : `${readableDuration(left)} left`;
+  return left === undefined ? '' : `${readableDuration(Math.max(1, left))} left`;
 }
 
 function took({ elapsed, share }: BarState): string {

@@ -55,6 +55,8 @@ export class BarTerminal {
   }
 
   getWidth(): number {
-    return this.stream.columns ?? 80;
+    // A terminal that nobody has told its size has none.
+    const { columns = 0 } = this.stream;
+    return columns > 0 ? columns : 80;
   }
 }
