@@ -74,7 +74,10 @@ function kindItems(picture: Picture): readonly Item[] {
     ...(hidden ? [{ fill: fillOf('data', 0, 'hidden'), label: 'hidden by a layer above' }] : []),
     {
       fill: 'fill="none"',
-      label: picture.layers.length > 1 ? 'unallocated: shows the layer below' : 'unallocated',
+      label:
+        picture.layers.length > 1 || picture.missing !== undefined
+          ? 'unallocated: shows the layer below'
+          : 'unallocated',
     },
   ];
 }

@@ -21,8 +21,8 @@ const ROWS_TOP = 116;
 const MANY_LAYERS = 12;
 /** Size of the square in a layer's colour. */
 const BADGE = 12;
-/** Columns of text that a row's name and its facts may have together. */
-const ROW_TEXT = 122;
+/** Widths of letters: of names, which are set in a face of equal widths, and most of other texts. */
+const [TITLE_LETTER, NAME_LETTER, SMALL_LETTER] = [11, 7.95, 6.7];
 
 /** A row of the picture. */
 interface Row {
@@ -67,7 +67,7 @@ function heading({ title, size, layers }: Picture): string {
     `${readableSize(held)} on disk in all`,
   ];
   return (
-    text(MARGIN, 38, 'title', shorten(title, 84)) +
+    text(MARGIN, 38, 'title', shorten(title, Math.floor(CHART / TITLE_LETTER))) +
     text(MARGIN, 60, 'small faint', facts.join('  ·  ')) +
     right(60, 'small faint', 'offset on the guest’s disk')
   );
@@ -89,9 +89,30 @@ function axis({ scale }: Picture, bottom: number): string {
 
 function rowsOf(picture: Picture): readonly Row[] {
   const layers = picture.layers.map((layer) => layerRow(picture, layer));
-  return picture.layers.length === 1 && picture.missing === undefined
-    ? layers
-    : [guestRow(picture), ...layers];
+  const { missing } = picture;
+  if (missing !== undefined) {
+    return [guestRow(picture), ...layers, missingRow(picture, missing)];
+  }
+  return layers.length === 1 ? layers : [guestRow(picture), ...layers];
+}
+
+/** The backing file that is not there: where it would be asked. */
+function missingRow({ visible, size }: Picture, name: string): Row {
+  return {
+    layer: undefined,
+    name,
+    facts: 'backing file, missing',
+    columns: visible,
+    end: size,
+    shares: (column) => [
+      {
+        kind: 'missing',
+        layer: undefined,
+        hidden: false,
+        bytes: visible.bytes(column, undefined, 'missing'),
+      },
+    ],
+  };
 }
 
 /** What the guest reads, in the colours of the layers that it comes from. */
@@ -189,7 +210,10 @@ function drawRow(picture: Picture, row: Row, y: number, height: number): string 
 }
 
 function footer({ scale }: Picture, y: number): string {
-  const each = scale.columns === 0 ? 0 : scale.length / scale.columns;
+  if (scale.length === 0) {
+    return text(MARGIN, y, 'small faint', `lamella ${VERSION}  ·  the disk is empty`);
+  }
+  const each = scale.length / scale.columns;
   return text(
     MARGIN,
     y,
@@ -205,7 +229,8 @@ function badge({ layer }: Row, y: number): string {
 }
 
 function nameOf({ name, facts }: Row): string {
-  return shorten(name, Math.max(24, ROW_TEXT - facts.length));
+  const room = CHART - BADGE - 27 - facts.length * SMALL_LETTER;
+  return shorten(name, Math.floor(room / NAME_LETTER));
 }
 
 function right(y: number, style: string, said: string): string {
