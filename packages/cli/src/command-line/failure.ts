@@ -10,6 +10,8 @@ export interface FailureOptions {
   readonly cause?: unknown;
   /** A word that is none of those which make sense here. */
   readonly misspelt?: Misspelt | undefined;
+  /** What to do about it, for programs that tell. */
+  readonly hint?: string | undefined;
 }
 
 /** A word that was not understood, and those that would have been. */
@@ -25,6 +27,7 @@ export class Failure extends Error {
   readonly usage: boolean;
   readonly lineEnd: string;
   readonly misspelt: Misspelt | undefined;
+  readonly hint: string | undefined;
 
   /**
    * @param message - printed on standard error behind `PROGRAM: `
@@ -35,6 +38,7 @@ export class Failure extends Error {
     this.usage = options.usage ?? false;
     this.lineEnd = options.lineEnd ?? '\n';
     this.misspelt = options.misspelt;
+    this.hint = options.hint;
   }
 }
 

@@ -1,6 +1,8 @@
+import type { Command } from '../command-line/command.js';
 import type { Session } from '../command-line/session.js';
-import { COMMANDS } from './commands/index.js';
+import { commandsIn } from './commands/index.js';
 import { makeProgram, type Outcome, type ProgramStyle } from './program.js';
+import { libraryError } from './report/hints.js';
 import { reportError } from './report/report.js';
 
 /**
@@ -14,12 +16,17 @@ export async function main(
   words: readonly string[],
   style: ProgramStyle,
 ): Promise<number> {
+  const commands = commandsIn(style.out);
   const outcome: Outcome = { exitCode: 0, command: undefined };
-  const program = makeProgram(session, COMMANDS, style, outcome);
+  const program = makeProgram(session, commands, style, outcome);
   try {
-    await program.parseAsync(withLastAsOperand(words), { from: 'user' });
+    await program.parseAsync(withLastAsOperand(words, commands), { from: 'user' });
     return outcome.exitCode;
   } catch (error) {
+    if (session.signal.aborted && libraryError(error)?.code === 'ABORTED') {
+      session.error(`${style.error.yellow('Interrupted.')}\n`);
+      return 1;
+    }
     const { text, exitCode } = reportError(error, session.name, outcome.command, style.error);
     session.error(text);
     return exitCode;
@@ -27,9 +34,12 @@ export async function main(
 }
 
 /** For commands whose last word is an operand even if it begins with a dash: `resize disk -1G`. */
-function withLastAsOperand(words: readonly string[]): readonly string[] {
+function withLastAsOperand(
+  words: readonly string[],
+  commands: readonly Command[],
+): readonly string[] {
   const at = words.findIndex((word) => !word.startsWith('-'));
-  const command = COMMANDS.find(({ name }) => name === words[at]);
+  const command = commands.find(({ name }) => name === words[at]);
   const rest = words.length - at - 1;
   if (command?.lastIsOperand !== true || rest < 2 || words.includes('--')) {
     return words;

@@ -71,7 +71,9 @@ export const mapDefinition: CommandDefinition<MapSettings> = {
         } else if (extent.kind === 'data') {
           session.out(humanRow(extent, image));
         } else if (extent.kind === 'compressed') {
-          throw new Failure('File contains external, encrypted or compressed clusters.');
+          throw new Failure(NO_OFFSET, {
+            hint: 'Use --output json, or lamella map --html FILE: they tell of those, too.',
+          });
         }
         first = false;
       }
@@ -86,12 +88,15 @@ export const mapDefinition: CommandDefinition<MapSettings> = {
 /** `map`. */
 export const map = defineCommand(mapDefinition);
 
+const NO_OFFSET = 'File contains external, encrypted or compressed clusters.';
 const HEADING = `${'Offset'.padEnd(16)}${'Length'.padEnd(16)}${'Mapped to'.padEnd(16)}File\n`;
 
 function humanRow({ offset, length, hostOffset, layer }: DiskExtent, image: OpenImage): string {
   const location = image.layers[layer ?? 0]?.storage.location ?? '';
   if (hostOffset === undefined) {
-    throw new Failure('File contains external, encrypted or compressed clusters.');
+    throw new Failure(NO_OFFSET, {
+      hint: 'Use --output json, or lamella map --html FILE: they tell of those, too.',
+    });
   }
   return `${[offset, length, hostOffset].map((value) => hex(value).padEnd(16)).join('')}${location}\n`;
 }

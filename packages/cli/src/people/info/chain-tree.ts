@@ -33,7 +33,8 @@ function headline(entry: ChainEntry, depth: number, colours: Colours): string {
   if (entry.kind === 'missing') {
     const { location, format } = entry.file;
     const kind = format === undefined ? '' : `  ${plainText(format)}`;
-    return colours.red(`✗ ${colours.bold(plainText(location))}${kind}  missing`);
+    const state = entry.absent ? 'missing' : "can't be opened";
+    return colours.red(`✗ ${colours.bold(plainText(location))}${kind}  ${state}`);
   }
   const { location, format, size, file } = entry.facts;
   const used = file?.allocated === undefined ? '' : `${readableSize(file.allocated)} on disk`;
@@ -83,7 +84,7 @@ function total(entries: readonly ChainEntry[], colours: Colours): string {
       bytes += (entry.facts.file?.allocated ?? 0) + (entry.facts.dataFileNode?.allocated ?? 0);
     }
   }
-  const broken = layers < entries.length ? colours.red(', and a file that is missing') : '';
+  const broken = layers < entries.length ? colours.red(", and a file that can't be opened") : '';
   const many = `${layers} layer${layers === 1 ? '' : 's'}`;
   return `${colours.bold(many)}, ${readableSize(bytes)} on disk in all${broken}`;
 }

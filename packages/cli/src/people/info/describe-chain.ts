@@ -54,6 +54,8 @@ export type ChainEntry =
   | {
       readonly kind: 'missing';
       readonly file: NamedFile;
+      /** Whether it does not exist; it can't be opened otherwise. */
+      readonly absent: boolean;
       /** Why it can't be looked at. */
       readonly problem: string;
     };
@@ -93,7 +95,8 @@ export async function describeChain(
       if (named === undefined || !(error instanceof Failure)) {
         throw error;
       }
-      entries.push({ kind: 'missing', file: named, problem: problemOf(error) });
+      const absent = isLamellaError(causeOf(error), 'NOT_FOUND');
+      entries.push({ kind: 'missing', file: named, absent, problem: problemOf(error) });
       argument = undefined;
     }
   }

@@ -49,6 +49,9 @@ export function hintFor(error: unknown): string | undefined {
   if (misspelt !== undefined) {
     return misspeltHint(misspelt.word, misspelt.known);
   }
+  if (error instanceof Failure && error.hint !== undefined) {
+    return error.hint;
+  }
   const known = libraryError(error);
   if (known === undefined) {
     return undefined;
@@ -69,7 +72,7 @@ function misspeltHint(word: string, known: readonly string[]): string | undefine
 }
 
 /** The error of the library behind a failure. */
-function libraryError(error: unknown): LamellaError | undefined {
+export function libraryError(error: unknown): LamellaError | undefined {
   let current = error;
   for (let depth = 0; depth < 8 && current instanceof Error; depth += 1) {
     if (isLamellaError(current)) {
