@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -48,7 +49,8 @@ function grown(path: string, bytes: number): () => boolean {
 }
 
 async function fill(location: string, size: number): Promise<void> {
-  writeFileSync(location, Buffer.alloc(size, 7));
+  // Nothing that can be compressed.
+  writeFileSync(location, randomBytes(size));
 }
 
 /** Command lines that make files, and the file by which it is seen that they are at work. */
