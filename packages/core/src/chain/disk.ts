@@ -16,11 +16,11 @@ import { readableOf, type StreamOptions, writableOf } from './streams.js';
 /** Part of a disk to look at, and how to end early. */
 export interface ExtentsOptions {
   /** First byte; 0 by default. */
-  readonly offset?: number;
+  readonly offset?: number | undefined;
   /** Bytes; up to the disk's end by default. */
-  readonly length?: number;
+  readonly length?: number | undefined;
   /** Ends the listing with `ABORTED`. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** An open disk at the top of a chain. */

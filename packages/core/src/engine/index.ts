@@ -1,4 +1,4 @@
 export { Engine } from './engine.js';
-export type { DiskExtent } from './extents.js';
+export { type DiskExtent, readsAsZeroes } from './extents.js';
 export type { EngineLayer, LayerStack, MissingBacking } from './layers.js';
 export { type Request, type RequestMode, RequestTracker } from './request-tracker.js';

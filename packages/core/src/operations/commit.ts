@@ -97,9 +97,7 @@ async function copyDown(
   const total = source.size;
   let copied = 0;
   let zeroed = 0;
-  for await (const { kind, offset, length, layer } of source.extents({
-    ...(signal === undefined ? {} : { signal }),
-  })) {
+  for await (const { kind, offset, length, layer } of source.extents({ signal })) {
     if (layer !== undefined && kind === 'zero') {
       await target.writeZeroes(offset, length);
       zeroed += length;

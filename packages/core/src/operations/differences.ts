@@ -1,6 +1,7 @@
 import { alignDown, alignUp } from '../bytes/index.js';
 import type { Disk } from '../chain/index.js';
 import type { Image, LongOperation } from '../driver/index.js';
+import { readsAsZeroes } from '../engine/index.js';
 import { throwIfAborted } from '../errors/index.js';
 import { COPY_STEP, forEachStep } from './copy-range.js';
 
@@ -53,13 +54,12 @@ class DifferenceCopier {
 
   async run(): Promise<number> {
     const { signal, onProgress, compress = false } = this.#operation;
-    const all = signal === undefined ? {} : { signal };
-    for await (const extent of this.#disk.extents(all)) {
+    for await (const extent of this.#disk.extents({ signal })) {
       const end = extent.offset + extent.length;
       const offset = Math.max(extent.offset, this.#settledTo);
       if (extent.layer !== 0 && offset < end) {
         const rest = { offset, length: end - offset };
-        if (extent.kind === 'zero' || extent.kind === 'unallocated') {
+        if (readsAsZeroes(extent)) {
           await this.#keepZeroes(rest);
         } else {
           await (compress ? this.#keepCompressed(rest) : this.#keepData(rest));
@@ -146,12 +146,9 @@ class DifferenceCopier {
       return;
     }
     const { signal } = this.#operation;
-    const part = { offset: range.offset, length: end - range.offset };
-    for await (const extent of target.extents({
-      ...part,
-      ...(signal === undefined ? {} : { signal }),
-    })) {
-      if (extent.kind !== 'zero' && extent.kind !== 'unallocated') {
+    const part = { offset: range.offset, length: end - range.offset, signal };
+    for await (const extent of target.extents(part)) {
+      if (!readsAsZeroes(extent)) {
         const { offset, length } = extent;
         const step = async (buffer: Uint8Array, position: number): Promise<void> => {
           await target.read(buffer, position);

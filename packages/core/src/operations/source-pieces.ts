@@ -1,7 +1,7 @@
 import { alignDown, alignUp } from '../bytes/index.js';
 import { Disk } from '../chain/index.js';
 import type { ByteRange } from '../driver/index.js';
-import type { DiskExtent } from '../engine/index.js';
+import { readsAsZeroes } from '../engine/index.js';
 
 /** A run of the disk that several disks make up one behind the other. */
 export interface Piece {
@@ -103,11 +103,10 @@ export class SourceDisks {
     let start = 0;
     for (const { disk, skip, length } of this.#parts) {
       const view = topOnly ? topOf(disk) : disk;
-      const part = { offset: skip, length, ...(signal === undefined ? {} : { signal }) };
-      for await (const extent of view.extents(part)) {
+      for await (const extent of view.extents({ offset: skip, length, signal })) {
         if (extent.kind !== 'missing' || !topOnly) {
           const offset = start + extent.offset - skip;
-          yield { kind: kindOf(extent), offset, length: extent.length };
+          yield { kind: readsAsZeroes(extent) ? 'zero' : 'data', offset, length: extent.length };
         }
       }
       start += length;
@@ -125,8 +124,4 @@ function topOf(disk: Disk): Disk {
     namedBy: top.storage.location,
     reference: base.storage.location,
   });
-}
-
-function kindOf({ kind }: DiskExtent): Piece['kind'] {
-  return kind === 'zero' || kind === 'unallocated' ? 'zero' : 'data';
 }
