@@ -4,6 +4,7 @@ import type { Image, LongOperation } from '../driver/index.js';
 import { readsAsZeroes } from '../engine/index.js';
 import { throwIfAborted } from '../errors/index.js';
 import { COPY_STEP, forEachStep } from './copy-range.js';
+import { firstDifference, isZero, ZERO_GRANULE } from './zero-runs.js';
 
 /** A run of the guest's disk. */
 interface Range {
@@ -114,7 +115,7 @@ class DifferenceCopier {
   async #store(bytes: Uint8Array, offset: number, whole: boolean): Promise<void> {
     if (!whole) {
       await this.#disk.write(bytes, offset);
-    } else if (bytes.some((byte) => byte !== 0)) {
+    } else if (!isZero(bytes)) {
       await this.#disk.writeCompressed(bytes, offset);
     } else {
       await this.#zero(offset, bytes.length, { offset, length: bytes.length });
@@ -152,7 +153,7 @@ class DifferenceCopier {
         const { offset, length } = extent;
         const step = async (buffer: Uint8Array, position: number): Promise<void> => {
           await target.read(buffer, position);
-          if (buffer.some((byte) => byte !== 0)) {
+          if (!isZero(buffer)) {
             await this.#zero(position, buffer.length, range);
           }
         };
@@ -221,10 +222,7 @@ function* differingRuns(a: Uint8Array, b: Uint8Array, unit: number): Generator<R
 }
 
 function differs(a: Uint8Array, b: Uint8Array, start: number, end: number): boolean {
-  for (let index = start; index < end; index += 1) {
-    if (a[index] !== b[index]) {
-      return true;
-    }
-  }
-  return false;
+  return (
+    firstDifference(a.subarray(start, end), b.subarray(start, end), ZERO_GRANULE) !== undefined
+  );
 }
