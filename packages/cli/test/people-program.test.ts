@@ -55,7 +55,7 @@ t.test('does and prints what lamella-img does', skipWithoutQemu, async (t) => {
   const root = temporary(t);
   const fixtures = join(root, 'fixtures');
   mkdirSync(fixtures);
-  makeFixtures(fixtures);
+  makeFixtures(fixtures, SAME);
   for (const [index, line] of SAME.entries()) {
     // The same names in both, should one appear in an image.
     const img = join(root, 'img', String(index));
