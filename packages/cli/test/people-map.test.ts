@@ -108,14 +108,18 @@ function makeChain(directory: string, writes: readonly Write[]): void {
   run('qemu-img', 'create', '-q', '-f', 'qcow2', '-b', 'base.raw', '-F', 'raw', 'middle.qcow2');
   run('qemu-img', 'create', '-q', '-f', 'qed', '-b', 'middle.qcow2', '-F', 'qcow2', 'top.qed');
   for (const [index, name] of ['top.qed', 'middle.qcow2', 'base.raw'].entries()) {
-    const commands = writes
-      .filter(({ layer }) => layer === index)
-      .flatMap(({ verb, cluster, clusters }) => {
-        const compressed = verb === 'write -c' && name === 'middle.qcow2';
-        const what = verb === 'write -c' ? (compressed ? verb : 'write') : verb;
-        const length = compressed ? 64 : clusters * 64;
-        return ['-c', `${what} ${cluster * 64}k ${length}k`];
-      });
+    const own = writes.filter(({ layer }) => layer === index);
+    // Compressed clusters first and once: QEMU writes none over what is there.
+    const packed = name === 'middle.qcow2' ? own.filter(({ verb }) => verb === 'write -c') : [];
+    const commands = [
+      ...[...new Set(packed.map(({ cluster }) => `write -c ${cluster * 64}k 64k`))],
+      ...own
+        .filter((one) => !packed.includes(one))
+        .map(({ verb, cluster, clusters }) => {
+          const plain = verb === 'write -c' ? 'write' : verb;
+          return `${plain} ${cluster * 64}k ${clusters * 64}k`;
+        }),
+    ].flatMap((command) => ['-c', command]);
     if (commands.length > 0) {
       run('qemu-io', '-f', name.split('.')[1] ?? '', ...commands, name);
     }

@@ -8,8 +8,8 @@ import { hiddenBytes, kindsIn } from './totals.js';
 const SWATCH = 22;
 const HEIGHT = 15;
 const LINE = 26;
-/** Width of a letter, and a bit. */
-const LETTER = 7.1;
+/** Width of a letter: labels are set in a face of equal widths. */
+const LETTER = 7.3;
 
 /** A legend, and where it ends. */
 export interface Legend {
@@ -38,7 +38,7 @@ export function drawLegend(picture: Picture, x: number, y: number, width: number
       `<rect class="track" x="${left}" y="${top}" width="${SWATCH}" height="${HEIGHT}"/>` +
         `<rect ${fill} x="${left}" y="${top}" width="${SWATCH}" height="${HEIGHT}"/>` +
         `<rect class="edge" x="${left}" y="${top}" width="${SWATCH}" height="${HEIGHT}"/>` +
-        `<text class="small" x="${left + SWATCH + 8}" y="${top + 12}">${escapeMarkup(label)}</text>`,
+        `<text class="label" x="${left + SWATCH + 8}" y="${top + 12}">${escapeMarkup(label)}</text>`,
     );
     left += Math.ceil(needed);
   }

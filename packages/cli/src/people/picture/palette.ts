@@ -26,8 +26,8 @@ export function styleSheet(): string {
     `text{font-family:system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif;fill:#1b1f24}` +
     `.bg{fill:#fff}.track{fill:#eef0f2}.grid{stroke:#c9ced4;stroke-width:1}.faint{fill:#5a636d}` +
     `.edge{fill:none;stroke:#8a939d;stroke-width:1}.title{font-weight:700;font-size:18px}` +
-    `.title,.name{font-family:ui-monospace,"DejaVu Sans Mono",Menlo,Consolas,"Liberation Mono",monospace}` +
-    `.name{font-weight:600;font-size:13px}.small{font-size:12.5px}` +
+    `.title,.name,.label{font-family:ui-monospace,"DejaVu Sans Mono",Menlo,Consolas,"Liberation Mono",monospace}` +
+    `.name{font-weight:600;font-size:13px}.small{font-size:12.5px}.label{font-size:12px}` +
     `.zero{fill:#8a939d}.zerobg{fill:#d7dbe0}.stripe{fill:#fff;fill-opacity:.62}` +
     `.dot{fill:#000;fill-opacity:.55}.missing{fill:${MISSING}}` +
     `.thin{fill-opacity:.36}.hidden{opacity:.32}.over{stroke:#fff;stroke-width:5px;paint-order:stroke}.hit{fill:transparent}.hit:hover{fill:#000;fill-opacity:.18}` +

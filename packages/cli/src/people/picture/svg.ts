@@ -195,7 +195,7 @@ function drawRow(picture: Picture, row: Row, y: number, height: number): string 
     right(y + 13, 'small faint over', row.facts) +
     `<rect class="track" x="${bar.x}" y="${bar.y}" width="${coordinate(width)}" height="${height}"/>` +
     drawBar(bar) +
-    `<rect class="edge" x="${bar.x}" y="${bar.y}" width="${coordinate(width)}" height="${height}"/>` +
+    `<rect class="edge row" x="${bar.x}" y="${bar.y}" width="${coordinate(width)}" height="${height}"/>` +
     hoverAreas(picture, row.columns)
       .map(({ from, to, text: said }) => {
         const x = edge(bar, from);

@@ -6,7 +6,7 @@ import { readableDuration, readableSize } from '../terminal/sizes.js';
 const [WIDEST, NARROWEST] = [40, 8];
 
 /** Columns of a size and of a time: the bar keeps its length while the figures change. */
-const [SIZE_WIDTH, TIME_WIDTH] = [8, 14];
+const [SIZE_WIDTH, TIME_WIDTH] = [8, 16];
 
 /** How far something is, and how it goes. */
 export interface BarState {
@@ -28,22 +28,22 @@ export interface BarState {
 /**
  * The line of a progress bar.
  *
- * @param width - columns of the terminal
+ * @param columns - of the terminal
  */
-export function barText(state: BarState, width: number, colours: Colours): string {
+export function barText(state: BarState, columns: number, colours: Colours): string {
   const { task, share, ended } = state;
   const percent = `${Math.floor(share * 100)}%`.padStart(4);
   const time = ended ? took(state) : timeLeft(state);
-  const facts = [percent, ...amounts(state), time.padEnd(TIME_WIDTH)];
+  const facts = [percent, ...amounts(state), time];
+  const width = facts.join('  ').length - time.length + TIME_WIDTH;
   const before = `${task.title} `;
-  const room = Math.min(WIDEST, width - 1 - before.length - facts.join('  ').length - 1);
+  const room = Math.min(WIDEST, columns - 1 - before.length - width - 1);
   if (room < NARROWEST) {
-    return shortText(before, facts, width - 1);
+    return shortText(before, facts, columns - 1);
   }
   const [head = '', ...rest] = facts;
   const tail = rest.map((text, index) => (index === 0 ? text : colours.dim(text))).join('  ');
-  const line = `${colours.bold(task.title)} ${bar(share, room, colours)} ${colours.bold(head)}  ${tail}`;
-  return line.trimEnd();
+  return `${colours.bold(task.title)} ${bar(share, room, colours)} ${colours.bold(head)}  ${tail}`;
 }
 
 /** Without a bar, as many of the facts as there is room for. */
