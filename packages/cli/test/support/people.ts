@@ -1,5 +1,6 @@
 import { Lamella } from 'lamella';
 import { Secrets } from '#internal/command-line/secrets.js';
+import type { Session } from '#internal/command-line/session.js';
 import { main } from '#internal/people/main.js';
 import { noColours } from '#internal/people/terminal/colours.js';
 import type { Outcome } from './programs.js';
@@ -8,7 +9,7 @@ import type { Outcome } from './programs.js';
 export async function runPeople(
   directory: string,
   words: readonly string[],
-  signal: AbortSignal = new AbortController().signal,
+  more: Partial<Session> = {},
 ): Promise<Outcome> {
   let [stdout, stderr] = ['', ''];
   const before = process.cwd();
@@ -24,7 +25,8 @@ export async function runPeople(
       },
       secrets: new Secrets(),
       lamella: new Lamella(),
-      signal,
+      signal: new AbortController().signal,
+      ...more,
     };
     const style = { out: noColours, error: noColours, columns: 100 };
     const code = await main(session, words, style);
