@@ -1,4 +1,4 @@
-import { Command as CommanderCommand, CommanderError, Option } from 'commander';
+import { Command as CommanderCommand, type HelpConfiguration, Option } from 'commander';
 import type { Command, CommandRun } from '../command-line/command.js';
 import type { Session } from '../command-line/session.js';
 import { VERSION } from '../version.js';
@@ -41,18 +41,10 @@ export function makeProgram(
     .option('--driver <PACKAGE>', 'add the formats of a package; may be given several times')
     .helpCommand('help [COMMAND]', 'show the help of a command')
     .usage('COMMAND [OPTIONS] …')
-    .addHelpText('after', `\n${examples(session.name)}`)
+    .addHelpText('after', `\n${examples(session.name, style)}`)
     .exitOverride()
     .showSuggestionAfterError(true)
-    .configureHelp({
-      sortSubcommands: true,
-      subcommandTerm: (command) => command.name(),
-      styleTitle: (text) => style.out.bold(text),
-      styleCommandText: (text) => style.out.bold(text),
-      styleSubcommandText: (text) => style.out.cyan(text),
-      styleOptionText: (text) => style.out.cyan(text),
-      styleArgumentText: (text) => style.out.yellow(text),
-    })
+    .configureHelp(helpStyle(style))
     .configureOutput({
       writeOut: (text) => session.out(text),
       writeErr: (text) => session.error(text),
@@ -64,15 +56,28 @@ export function makeProgram(
       outputError: (text, write) => write(commanderError(text, style.error)),
     });
   for (const command of commands) {
-    addCommand(program, session, command, outcome);
+    addCommand(program, session, command, style, outcome);
   }
   return program;
+}
+
+function helpStyle({ out }: ProgramStyle): HelpConfiguration {
+  return {
+    sortSubcommands: true,
+    subcommandTerm: (command) => command.name(),
+    styleTitle: (text) => out.bold(text),
+    styleCommandText: (text) => out.bold(text),
+    styleSubcommandText: (text) => out.cyan(text),
+    styleOptionText: (text) => out.cyan(text),
+    styleArgumentText: (text) => out.yellow(text),
+  };
 }
 
 function addCommand(
   program: CommanderCommand,
   session: Session,
   command: Command,
+  style: ProgramStyle,
   outcome: Outcome,
 ): void {
   const run = command.begin(session);
@@ -83,7 +88,7 @@ function addCommand(
     .usage(`[OPTIONS] ${command.operands}`)
     .helpOption('-h, --help', 'show this help')
     .argument('[operands...]')
-    .configureHelp({ visibleArguments: () => [] })
+    .configureHelp({ ...helpStyle(style), visibleArguments: () => [] })
     .allowExcessArguments();
   addOptions(sub, run);
   sub.action(async (operands: string[]) => {
@@ -140,14 +145,9 @@ function commanderError(text: string, colours: Colours): string {
   return match === null ? text : errorText(match[1] ?? '', match[2], colours);
 }
 
-/** Whether commander has said all that there is to say: help, version, or a mistake. */
-export function isSaid(error: unknown): error is CommanderError {
-  return error instanceof CommanderError;
-}
-
-function examples(name: string): string {
+function examples(name: string, { out }: ProgramStyle): string {
   return [
-    'Examples:',
+    out.bold('Examples:'),
     `  ${name} info --chain disk.qcow2                   what there is, layer by layer`,
     `  ${name} convert -O qcow2 -c disk.raw disk.qcow2   a compressed copy`,
     `  ${name} map --html disk.html disk.qcow2           a picture of where the data are`,
