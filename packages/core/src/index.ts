@@ -24,3 +24,4 @@ export {
 } from './operations/index.js';
 export * from './platform/index.js';
 export * from './storage/index.js';
+export { CORE_VERSION } from './version.js';

@@ -2,6 +2,7 @@ import { inject, injectable } from 'tsyringe';
 import {
   DriverRegistry,
   type OpenOptions,
+  openByDriver,
   PROBE_LENGTH,
   type Reference,
   type References,
@@ -182,7 +183,7 @@ export class ChainResolver {
         await followed;
       };
       const present = await openUnlocked(storage, options, (passphrase) =>
-        driver.open(storage, {
+        openByDriver(driver, storage, {
           writable,
           cacheSize,
           passphrase,
