@@ -207,14 +207,8 @@ export class ImageCreator {
     if (options.uncheckedBacking === true) {
       return { reference: named };
     }
-    const {
-      location,
-      format: given,
-      dataFile,
-    } = this.#resolver.resolveReference(named, target.location);
-    const { layers } = await this.#resolver.open(location, {
-      format: given,
-      dataFile,
+    const name = this.#resolver.resolveReference(named, target.location);
+    const { layers } = await this.#resolver.open(name, {
       references: options.references,
       dataFilesBeside: options.dataFilesBeside,
       passphrases: options.passphrases,

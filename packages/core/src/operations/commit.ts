@@ -3,6 +3,7 @@ import {
   type ChainResolver,
   closeLayers,
   Disk,
+  type ImageName,
   type Layer,
 } from '../chain/index.js';
 import type { LongOperation } from '../driver/index.js';
@@ -63,7 +64,7 @@ export interface CommitResult {
  */
 export async function commit(
   resolver: ChainResolver,
-  location: string,
+  location: string | ImageName,
   options: CommitOptions = {},
 ): Promise<CommitResult> {
   const { format, references, maxDepth, cacheSize, dataFile, dataFilesBeside } = options;
@@ -98,7 +99,7 @@ export async function commit(
     const { makeEmpty } = top.image;
     const emptied = options.keep !== true && depth === 1 && makeEmpty !== undefined;
     if (emptied) {
-      throwIfAborted(options.signal, location);
+      throwIfAborted(options.signal, top.storage.location);
       await makeEmpty.call(top.image);
     }
     return { ...result, emptied };
