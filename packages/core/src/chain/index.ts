@@ -8,7 +8,7 @@ export { type JsonNameValue, JsonTextError, parseJsonText } from './json-text.js
 export { closeLayers, type Layer, type LayerInfo } from './layer.js';
 export { type NameKeys, plainPath, takeKeysBelow, takeStorage } from './name-keys.js';
 export type { Passphrase, PassphraseSource } from './passphrases.js';
-export type { BackingName, ImageName } from './reference-name.js';
+export type { BackingName, ImageName, LowerImageName } from './reference-name.js';
 export { nameKeys, parseImageName, readNameKeys } from './reference-name.js';
 export type { ReferencePolicy, ReferenceRequest } from './reference-policy.js';
 export {

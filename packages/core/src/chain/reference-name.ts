@@ -21,9 +21,13 @@ export interface ImageName {
  * What a name says of the image below the one that it names, in place of what that image says; what it leaves
  * open is as the image says. `'none'` leaves the image below out.
  */
-export type BackingName =
-  | 'none'
-  | (Omit<ImageName, 'location'> & { readonly location?: string | undefined });
+export type BackingName = 'none' | LowerImageName;
+
+/** See {@link BackingName}. */
+export interface LowerImageName extends Omit<ImageName, 'location'> {
+  /** Location of the file, where the name says. */
+  readonly location?: string | undefined;
+}
 
 const JSON_PREFIX = 'json:';
 /** What a storage over another one calls it: such a name is a storage, not an image in one. */
@@ -83,7 +87,7 @@ export function nameKeys(name: string, namedBy = name): NameKeys {
  * @param namedBy - what gives the name, for messages
  * @throws LamellaError `INVALID_ARGUMENT`, `UNSUPPORTED`
  */
-export function readNameKeys(keys: NameKeys, namedBy: string): Exclude<BackingName, 'none'> {
+export function readNameKeys(keys: NameKeys, namedBy: string): LowerImageName {
   const backing = takeBacking(keys, namedBy);
   if ([...keys.keys()].some((key) => key.startsWith(CHILD_OF_FILTER))) {
     return { location: takeStorage(keys), format: 'raw' };
