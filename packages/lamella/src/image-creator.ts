@@ -3,6 +3,7 @@ import {
   ChainResolver,
   type CreateOptions,
   closeLayers,
+  DriverCall,
   DriverRegistry,
   LamellaError,
   type Layer,
@@ -112,12 +113,14 @@ export class ImageCreator {
       inUse: new Set([...(backing.inUse ?? []), storage.identity ?? '']),
     });
     try {
-      await driver.create?.(storage, {
-        ...request,
-        signal: options.signal,
-        onProgress: options.onProgress,
-        openDataFile: (reference, keep) => dataFile.open(reference, keep),
-      });
+      const call = new DriverCall(driver, target.location);
+      const openDataFile = call.callback((reference: Reference, keep: boolean) =>
+        dataFile.open(reference, keep),
+      );
+      const { signal, onProgress } = options;
+      await call.run(async () =>
+        driver.create?.(storage, { ...request, signal, onProgress, openDataFile }),
+      );
       await dataFile.close();
       await storage.close();
     } catch (error) {
@@ -146,7 +149,10 @@ export class ImageCreator {
     options: OptionValues = {},
   ): Promise<void> {
     const driver = this.#creatable(format, storage.location);
-    await driver.create?.(storage, this.#request(driver, { format, options }, undefined, size));
+    const request = this.#request(driver, { format, options }, undefined, size);
+    await new DriverCall(driver, storage.location).run(async () =>
+      driver.create?.(storage, request),
+    );
   }
 
   #creatable(format: string, location: string): BlockDriver {
@@ -205,14 +211,8 @@ export class ImageCreator {
     if (options.uncheckedBacking === true) {
       return { reference: named };
     }
-    const {
-      location,
-      format: given,
-      dataFile,
-    } = this.#resolver.resolveReference(named, target.location);
-    const { layers } = await this.#resolver.open(location, {
-      format: given,
-      dataFile,
+    const name = this.#resolver.resolveReference(named, target.location);
+    const { layers } = await this.#resolver.open(name, {
       references: options.references,
       dataFilesBeside: options.dataFilesBeside,
       passphrases: options.passphrases,

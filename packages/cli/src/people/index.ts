@@ -9,6 +9,7 @@ import { programLamella } from '../drivers/program-lamella.js';
 import { registerDrivers } from '../drivers/register.js';
 import { main } from './main.js';
 import { ProgressBars } from './progress/progress-bars.js';
+import { reportError } from './report/report.js';
 import { coloursFor } from './terminal/colours.js';
 
 const [STDOUT, STDERR] = [1, 2];
@@ -51,8 +52,16 @@ export async function run(
     unfinished,
     showProgress: bars === undefined ? undefined : bars.start.bind(bars),
   };
-  await registerDrivers(lamella, [...projectDrivers, ...drivers]);
-  const code = await main(session, words, style);
+  let code: number;
+  try {
+    await registerDrivers(lamella, [...projectDrivers, ...drivers]);
+    code = await main(session, words, style);
+  } catch (error) {
+    // A package with drivers that is not there, or has none.
+    const report = reportError(error, session.name, undefined, style.error);
+    session.error(report.text);
+    code = report.exitCode;
+  }
   process.exitCode = interruption.exitCode ?? code;
 }
 

@@ -1,5 +1,4 @@
 import { CommanderError } from 'commander';
-import { isLamellaError } from 'lamella';
 import { Failure } from '../../command-line/failure.js';
 import { problemOfAny } from '../../messages/problem.js';
 import type { Colours } from '../terminal/colours.js';
@@ -33,7 +32,7 @@ export function reportError(
   const hint = hintFor(error) ?? usage;
   return {
     text: errorText(failure.message, hint, colours),
-    exitCode: isLamellaError(error) ? 1 : failure.exitCode,
+    exitCode: failure.exitCode,
   };
 }
 
