@@ -13,7 +13,11 @@ import {
 import { FilterImage } from '@lamella/filters';
 
 const OPEN_OPTIONS: OptionSchema = {
-  below: { type: 'size', description: 'Bytes at the start that take no changes', default: 1024 ** 2 },
+  below: {
+    type: 'size',
+    description: 'Bytes at the start that take no changes',
+    default: 1024 ** 2,
+  },
 };
 
 /** The filter `protect`: refuses changes of the first bytes of a disk, where its partition table is. */
