@@ -25,3 +25,4 @@ export {
 } from './operations/index.js';
 export * from './platform/index.js';
 export * from './storage/index.js';
+export { CORE_VERSION } from './version.js';
