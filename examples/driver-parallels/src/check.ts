@@ -92,8 +92,6 @@ export async function checkImage(
     imageEndOffset: usedEnd,
     totalClusters: Math.ceil(size / clusterSize),
     allocatedClusters: usage.clusters.length,
-    fragmentedClusters: 0,
-    compressedClusters: 0,
     findings,
   };
 }

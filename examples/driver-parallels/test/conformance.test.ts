@@ -27,3 +27,12 @@ t.test('parallels, places in sectors, clusters of 63 sectors', (t) =>
     effort: 0.25,
   }),
 );
+
+t.test('parallels, a table of several pages', (t) =>
+  conformance(t, ParallelsDriver, {
+    name: 'parallels of small clusters',
+    create: { options: { cluster_size: 512 }, size: 1_200_128 },
+    abilities: ABILITIES,
+    effort: 0.25,
+  }),
+);
