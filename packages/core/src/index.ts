@@ -7,6 +7,7 @@ export * from './engine/index.js';
 export * from './errors/index.js';
 export * from './metadata/index.js';
 export {
+  type ChangedImageOptions,
   type CheckImageOptions,
   type CommitOptions,
   type CommitResult,
@@ -24,3 +25,4 @@ export {
 } from './operations/index.js';
 export * from './platform/index.js';
 export * from './storage/index.js';
+export { CORE_VERSION } from './version.js';

@@ -1,30 +1,17 @@
 import {
-  type ChainOptions,
   type ChainResolver,
   closeLayers,
   Disk,
+  type ImageName,
   type OpenChain,
 } from '../chain/index.js';
 import type { LongOperation, Reference } from '../driver/index.js';
 import { LamellaError } from '../errors/index.js';
+import { type ChangedImageOptions, changedImage } from './changed-image.js';
 import { copyDifferences } from './differences.js';
 
 /** How an image gets another backing file. */
-export interface RebaseOptions
-  extends LongOperation,
-    Pick<
-      ChainOptions,
-      | 'format'
-      | 'options'
-      | 'references'
-      | 'maxDepth'
-      | 'cacheSize'
-      | 'dataFile'
-      | 'dataFilesBeside'
-      | 'cache'
-      | 'passphrase'
-      | 'passphrases'
-    > {
+export interface RebaseOptions extends LongOperation, ChangedImageOptions {
   /**
    * The new backing file: the text is stored as given, and means a path relative to the image. None if
    * undefined: the image then holds all of its disk itself.
@@ -61,27 +48,13 @@ export interface RebaseResult {
  */
 export async function rebase(
   resolver: ChainResolver,
-  location: string,
+  location: string | ImageName,
   options: RebaseOptions,
 ): Promise<RebaseResult> {
-  const { format, references, maxDepth, cacheSize, unsafe = false } = options;
-  const { dataFile, dataFilesBeside } = options;
+  const { unsafe = false } = options;
   const named =
     typeof options.backing === 'string' ? { location: options.backing } : options.backing;
-  const old = await resolver.open(location, {
-    format,
-    options: options.options,
-    references,
-    topOnly: unsafe,
-    maxDepth,
-    cacheSize,
-    dataFile,
-    dataFilesBeside,
-    cache: options.cache,
-    passphrase: options.passphrase,
-    passphrases: options.passphrases,
-    writable: true,
-  });
+  const old = await resolver.open(location, { ...changedImage(options), topOnly: unsafe });
   try {
     const [top] = old.layers;
     const { setBacking } = top.image;
@@ -90,14 +63,14 @@ export async function rebase(
         'UNSUPPORTED',
         `${top.format} images can't change their backing file`,
         {
-          location,
+          location: top.storage.location,
           hint: 'Convert the image to a format that can, such as qcow2.',
         },
       );
     }
     if (options.compress === true && top.image.compressor === undefined) {
       throw new LamellaError('UNSUPPORTED', 'this image cannot hold compressed clusters', {
-        location,
+        location: top.storage.location,
         hint: 'Leave out compress.',
       });
     }
@@ -146,7 +119,7 @@ async function makeIndependent(
     passphrases: options.passphrases,
   };
   // With the image beside it, a new chain that leads back to the image is a loop.
-  const chain = await resolver.open(name.location, newChain, [top]);
+  const chain = await resolver.open(name, newChain, [top]);
   try {
     const target = new Disk(chain.layers, [], chain.missing);
     const copied = await copyDifferences(disk, top.image, target, options);

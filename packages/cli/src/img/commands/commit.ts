@@ -13,16 +13,15 @@ import {
   onlyOperand,
   PROGRESS,
   QUIET,
-  readSize,
+  RATE_LIMIT,
 } from '../common-options.js';
 import { readImageName } from '../image-name.js';
-import { openImage, WORKING_DIRECTORY } from '../open-image.js';
+import { imageOf, openImage, WORKING_DIRECTORY } from '../open-image.js';
 import { paceOf } from '../pace.js';
 import { ProgressLine } from '../progress.js';
 
 interface Settings extends CommonSettings {
   base?: string;
-  rate?: number;
   drop?: boolean;
 }
 
@@ -47,16 +46,7 @@ export const commit = defineCommand<Settings>({
         settings.drop = true;
       },
     },
-    {
-      short: 'r',
-      long: 'rate-limit',
-      takesValue: true,
-      metavar: 'RATE',
-      help: 'most bytes a second',
-      apply(settings, value) {
-        settings.rate = readSize(value, 'rate limit');
-      },
-    },
+    RATE_LIMIT,
     {
       short: 'd',
       long: 'drop',
@@ -98,15 +88,13 @@ export const commit = defineCommand<Settings>({
       if (below.length === 0) {
         throw new Failure('Image does not have a backing file');
       }
-      await commitImage(session.lamella.container.resolve(ChainResolver), name.location, {
+      await commitImage(session.lamella.container.resolve(ChainResolver), imageOf(name), {
         format: name.format ?? top.format,
         keep: drop,
         depth,
         cache,
-        options: name.options,
         passphrase: name.passphrase,
         passphrases: name.passphrases,
-        dataFile: name.dataFile,
         dataFilesBeside: WORKING_DIRECTORY,
         pace: paceOf(settings.rate),
         signal: session.signal,

@@ -1,4 +1,4 @@
-import type { DiskExtent } from 'lamella';
+import { type DiskExtent, readsAsZeroes } from 'lamella';
 import { defineCommand } from '../../command-line/command.js';
 import { Failure } from '../../command-line/failure.js';
 import {
@@ -99,7 +99,7 @@ function hex(value: number): string {
 
 function jsonRow(extent: DiskExtent, { layers }: OpenImage): string {
   const { offset, length, kind, layer, hostOffset } = extent;
-  const zero = kind === 'zero' || kind === 'unallocated';
+  const zero = readsAsZeroes(extent);
   const fields = [
     `"start": ${offset}`,
     `"length": ${length}`,
