@@ -78,6 +78,7 @@ if (core === undefined) {
 // every folder in it.
 const project = await mkdtemp(join(tmpdir(), 'lamella-examples-'));
 t.teardown(() => rm(project, { recursive: true }));
+await writeFile(join(project, 'package.json'), '{ "type": "module" }');
 await install(core, project);
 t.ok(exampleDrivers().length > 0, 'there are drivers among the examples');
 
@@ -115,7 +116,6 @@ export const made: readonly BlockDriver[] = Object.entries(drivers)
 console.log(made.map(({ format }) => format).join());
 `,
     );
-    await writeFile(join(user, 'package.json'), '{ "type": "module" }');
     await compile(user, {});
     const { stdout } = await run(process.execPath, [join(user, 'dist', 'index.js')]);
     t.equal(stdout.trim(), name.replace('@lamella-examples/driver-', ''), 'and it runs');
