@@ -131,7 +131,11 @@ export class ImageCreator {
     }
   }
 
-  /** Removes an image that was made and is not wanted after all. */
+  /**
+   * Removes an image that was made and is not wanted after all.
+   *
+   * @throws LamellaError as `StorageDriver.remove`, `UNKNOWN_SCHEME`
+   */
   async remove(location: string): Promise<void> {
     const target = this.#storages.resolve(location);
     await target.driver.remove?.(target.location);
@@ -141,6 +145,7 @@ export class ImageCreator {
    * Makes an image in a storage that is open already.
    *
    * @throws LamellaError `UNKNOWN_FORMAT`, `UNSUPPORTED`, `INVALID_ARGUMENT`, and what the driver throws
+   * @param size - of the guest's disk, bytes
    */
   async createIn(
     storage: Storage,

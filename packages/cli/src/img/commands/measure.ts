@@ -1,14 +1,8 @@
-import {
-  type Disk,
-  isLamellaError,
-  type MeasureRequest,
-  parseOptions,
-  readsAsZeroes,
-} from 'lamella';
+import { type Disk, isLamellaError, measureImage } from 'lamella';
 import { defineCommand } from '../../command-line/command.js';
 import { Failure } from '../../command-line/failure.js';
 import { formatJson } from '../../command-line/json.js';
-import { complain, type ProgressDisplay, type Session } from '../../command-line/session.js';
+import { complain, type Session } from '../../command-line/session.js';
 import { problemText } from '../../messages/problem.js';
 import {
   type CommonSettings,
@@ -99,8 +93,7 @@ async function measureDisk(
   disk: Disk | undefined,
 ): Promise<void> {
   const driver = driverOf(session, settings.targetFormat ?? 'raw');
-  const { measure: ask } = driver;
-  if (ask === undefined || NOT_MEASURED.has(driver.format)) {
+  if (driver.measure === undefined || NOT_MEASURED.has(driver.format)) {
     throw new Failure(`Block driver '${driver.format}' does not support size measurement`);
   }
   const schema = createSchema(driver);
@@ -116,21 +109,16 @@ async function measureDisk(
   }
   const progress = progressOf(session, {}, { title: 'measure' });
   try {
-    const request: MeasureRequest = {
-      size: disk?.size ?? settings.size ?? 0,
-      options: parseOptions(
-        driver.createOptions ?? {},
-        driverOptions(values),
-        `measuring a ${driver.format} image`,
-      ),
-      backed: values.has('backing_file'),
-      data:
-        disk === undefined
-          ? nothing()
-          : dataOf(session, disk, values.has('backing_file'), progress),
-      bitmaps: disk?.openLayers[0]?.image.bitmaps?.list(),
-    };
-    const { required, fullyAllocated, bitmaps } = await ask.call(driver, request);
+    const { required, fullyAllocated, bitmaps } = await measureImage(
+      driver,
+      disk ?? settings.size ?? 0,
+      {
+        options: driverOptions(values),
+        backed: values.has('backing_file'),
+        signal: session.signal,
+        onProgress: progress.update,
+      },
+    );
     progress.finish();
     if (settings.output === 'json') {
       session.out(`${formatJson({ bitmaps, required, 'fully-allocated': fullyAllocated })}\n`);
@@ -141,21 +129,5 @@ async function measureDisk(
   } catch (error) {
     progress.end();
     throw isLamellaError(error) ? new Failure(problemText(error), { cause: error }) : error;
-  }
-}
-
-async function* nothing(): AsyncGenerator<never> {}
-
-async function* dataOf(
-  { signal }: Session,
-  disk: Disk,
-  topOnly: boolean,
-  progress: ProgressDisplay,
-): AsyncGenerator<{ readonly offset: number; readonly length: number }> {
-  for await (const extent of disk.extents({ signal })) {
-    progress.update({ done: extent.offset + extent.length, total: disk.size });
-    if (!readsAsZeroes(extent) && (!topOnly || extent.layer === 0)) {
-      yield extent;
-    }
   }
 }
