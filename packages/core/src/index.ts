@@ -19,6 +19,8 @@ export {
   commit as commitImage,
   compare as compareDisks,
   convert as convertDisks,
+  type MeasureOptions,
+  measure as measureImage,
   type RebaseOptions,
   type RebaseResult,
   rebase as rebaseImage,

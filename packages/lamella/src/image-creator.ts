@@ -7,6 +7,7 @@ import {
   DriverRegistry,
   LamellaError,
   type Layer,
+  type LongOperation,
   type OptionValues,
   type Passphrase,
   type PassphraseSource,
@@ -22,7 +23,7 @@ import { inject, injectable } from 'tsyringe';
 import { DataFileMaker } from './data-file-maker.js';
 
 /** What image to make. */
-export interface CreateImageOptions {
+export interface CreateImageOptions extends LongOperation {
   /** Format of the new image. */
   readonly format: string;
   /** Size of the disk in bytes; that of the backing file if not given. */
@@ -116,7 +117,10 @@ export class ImageCreator {
       const openDataFile = call.callback((reference: Reference, keep: boolean) =>
         dataFile.open(reference, keep),
       );
-      await call.run(async () => driver.create?.(storage, { ...request, openDataFile }));
+      const { signal, onProgress } = options;
+      await call.run(async () =>
+        driver.create?.(storage, { ...request, signal, onProgress, openDataFile }),
+      );
       await dataFile.close();
       await storage.close();
     } catch (error) {

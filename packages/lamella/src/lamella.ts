@@ -23,7 +23,10 @@ import {
   LamellaError,
   type Layer,
   type Logger,
+  type Measurement,
+  type MeasureOptions,
   MemoryStorage,
+  measureImage,
   type OptionValues,
   type RebaseOptions,
   type RebaseResult,
@@ -78,6 +81,19 @@ export interface CompareImageOptions
     > {
   /** Format of the second image; `format` is that of the first. */
   readonly otherFormat?: string | undefined;
+}
+
+/** What image {@link Lamella.measure} is to measure. */
+export interface MeasureImageOptions
+  extends MeasureOptions,
+    Pick<
+      ChainOptions,
+      'references' | 'maxDepth' | 'cacheSize' | 'forceShare' | 'cache' | 'passphrases' | 'snapshot'
+    > {
+  /** Format of the new image. */
+  readonly format: string;
+  /** Format of the source; found by its content if not given. */
+  readonly sourceFormat?: string | undefined;
 }
 
 /** How a throw-away overlay is made. */
@@ -260,6 +276,28 @@ export class Lamella {
     await using first = await this.open(left, { ...options, format: options.format });
     await using second = await this.open(right, { ...options, format: options.otherFormat });
     return await compareDisks(first, second, options);
+  }
+
+  /**
+   * Tells how much space a new image would take: an empty one, or a copy of an image.
+   *
+   * @param source - size of the disk in bytes, or the image that would be copied
+   * @throws LamellaError `UNKNOWN_FORMAT`, `UNSUPPORTED` when the format's driver can't measure,
+   * `INVALID_ARGUMENT`, `ABORTED`, and as {@link Lamella.open}
+   */
+  async measure(source: number | string, options: MeasureImageOptions): Promise<Measurement> {
+    const { format, sourceFormat, ...request } = options;
+    const driver = this.#resolve(DriverRegistry).get(format);
+    if (typeof source === 'number') {
+      return measureImage(driver, source, request);
+    }
+    // The options are those of the new image, not of the source.
+    await using disk = await this.open(source, {
+      ...request,
+      options: undefined,
+      format: sourceFormat,
+    });
+    return await measureImage(driver, disk, request);
   }
 
   /**
