@@ -12,6 +12,7 @@ import { type Header, hasMagic, readHeader, readTable } from './layout.js';
 /** Reads shelf images. */
 export class MinimalDriver implements BlockDriver {
   readonly format = 'shelf';
+  readonly apiVersion = 1;
 
   probe(head: Uint8Array): number {
     return hasMagic(head) ? 100 : 0;

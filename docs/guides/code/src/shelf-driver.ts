@@ -37,6 +37,7 @@ const CREATE_OPTIONS: OptionSchema = {
 /** Reads and writes shelf images. */
 export class ShelfDriver implements BlockDriver {
   readonly format = 'shelf';
+  readonly apiVersion = 1;
   readonly createOptions = CREATE_OPTIONS;
   readonly openOptions: OptionSchema = {};
   readonly supportsBacking = true;

@@ -6,7 +6,14 @@ import { ROOT } from './workspace.js';
 export const SITE = join(ROOT, 'docs/api');
 
 /** What the site is made of. */
-const INPUTS = ['README.md', 'typedoc.json', 'docs/guides', 'examples', 'packages'];
+const INPUTS = [
+  'README.md',
+  'typedoc.json',
+  'docs/architecture.md',
+  'docs/guides',
+  'examples',
+  'packages',
+];
 const NOT_AN_INPUT = new Set(['node_modules', 'dist', 'build', '.tap', 'test', 'bin', 'golden']);
 const INPUT = /(\.(ts|md|svg)|typedoc\.json)$/;
 
