@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { constants, cpSync, mkdirSync } from 'node:fs';
+import { constants, cpSync, mkdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
@@ -147,6 +147,15 @@ t.test('a missing backing file comes with what to do about it', async (t) => {
   const { stderr, code } = await runPeople(directory, ['compare', 'top.qcow2', 'top.qcow2']);
   t.equal(code, 2);
   t.match(stderr, /gone\.raw.*\n {2}fix: .*lamella rebase -u -b FILE -F FORMAT top\.qcow2/);
+});
+
+t.test('so does a missing data file', async (t) => {
+  const directory = t.testdir();
+  await runPeople(directory, wordsOf('create -q -f qcow2 -o data_file=d.raw a.qcow2 1M'));
+  unlinkSync(join(directory, 'd.raw'));
+  const { stderr, code } = await runPeople(directory, ['resize', 'a.qcow2', '+1M']);
+  t.equal(code, 1);
+  t.match(stderr, /fix: .*data-file\.filename=FILE,file\.filename=a\.qcow2/);
 });
 
 t.test('control characters of names reach no terminal', async (t) => {

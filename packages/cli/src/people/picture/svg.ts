@@ -144,7 +144,7 @@ function guestRow(picture: Picture): Row {
 
 /** What a layer holds itself; paler where a layer above hides it. */
 function layerRow(picture: Picture, layer: PictureLayer): Row {
-  const { number, location, format, size, own, dataFile } = layer;
+  const { number, location, size, own, dataFile } = layer;
   return {
     name: `${number}  ${location}${dataFile === undefined ? '' : ` (data in ${dataFile})`}`,
     layer: number,
@@ -163,17 +163,17 @@ function layerRow(picture: Picture, layer: PictureLayer): Row {
         }),
       ),
   };
+}
 
-  function layerFacts(of: Picture, one: PictureLayer): string {
-    const hidden = hiddenBytes(of, one);
-    const amounts = [
-      format,
-      `${readableSize(size)} disk`,
-      `${readableSize(heldBytes(one))} of data`,
-      ...(hidden > 0 ? [`${readableSize(hidden)} of it hidden`] : []),
-    ];
-    return amounts.join('  ·  ');
-  }
+function layerFacts(picture: Picture, layer: PictureLayer): string {
+  const hidden = hiddenBytes(picture, layer);
+  const facts = [
+    layer.format,
+    `${readableSize(layer.size)} disk`,
+    `${readableSize(heldBytes(layer))} of data`,
+    ...(hidden > 0 ? [`${readableSize(hidden)} of it hidden`] : []),
+  ];
+  return facts.join('  ·  ');
 }
 
 function drawRow(picture: Picture, row: Row, y: number, height: number): string {

@@ -84,7 +84,13 @@ export function libraryError(error: unknown): LamellaError | undefined {
 }
 
 function notFound(error: LamellaError): string | undefined {
-  const { location, chain } = error;
+  const { location, chain, problem } = error;
+  if (/\bdata file\b/.test(problem)) {
+    return (
+      'Put the file back, or say where it is: --image-opts ' +
+      `driver=qcow2,data-file.filename=FILE,file.filename=${location ?? 'IMAGE'}`
+    );
+  }
   if (isLamellaError(error.cause, 'NOT_FOUND') || chain !== undefined) {
     const image = location ?? 'IMAGE';
     return (
