@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import assert from 'node:assert/strict';
+import { statSync } from 'node:fs';
 import { NATIVE_CALLS, type NativeCalls, nativeCalls } from '@lamella/platform-node';
 import fc from 'fast-check';
 import { Lamella } from 'lamella';
@@ -82,7 +83,7 @@ t.test('what the system copies is what reading and writing copies', skip, async 
           offload,
           overwrite: true,
         };
-        const images: Buffer[] = [];
+        const clusters: number[] = [];
         for (const [who, name] of [
           [lamella, 'by-system'],
           [ordinary, 'ordinary'],
@@ -90,13 +91,13 @@ t.test('what the system copies is what reading and writing copies', skip, async 
           await who.convert(at('source'), at(name), options);
           const expected = await contentOf(lamella, at('source'), source.format);
           const shown = (await contentOf(lamella, at(name), target.format)).subarray(0, SIZE);
-          t.equal(Buffer.compare(shown, expected), 0, `${name}: the same content`);
-          images.push(readFileSync(at(name)));
+          assert.equal(Buffer.compare(shown, expected), 0, `${name}: another content`);
+          // The last cluster of a file may be shorter where its rest was never written.
+          clusters.push(Math.ceil(statSync(at(name)).size / CLUSTER));
         }
-        const [first, second] = images;
         // Longer runs are looked for chunk by chunk, and chunks are of different sizes.
-        if (!offload && sparse !== 2 * CLUSTER && first !== undefined && second !== undefined) {
-          t.equal(first.length, second.length, 'the same space');
+        if (!offload && sparse !== 2 * CLUSTER) {
+          assert.equal(clusters[0], clusters[1], 'clusters of the images');
         }
       },
     ),
