@@ -14,23 +14,40 @@ export interface Run {
  * @param granule - unit in which bytes are looked at: a multiple of 4
  */
 export function dataRuns(bytes: Uint8Array, sparse: number, granule: number): readonly Run[] {
-  if (sparse === 0) {
-    return [{ start: 0, end: bytes.length }];
-  }
   const words = wordsOf(bytes);
+  return runsBetween(bytes.length, sparse, granule, (start, end) =>
+    isZeroRange(words, bytes, start, end),
+  );
+}
+
+/**
+ * The same for a range that is looked at by somebody else.
+ *
+ * @param length - bytes of the range
+ * @param isZeroAt - whether a granule, from its first byte to its end, is all zeroes
+ */
+export function runsBetween(
+  length: number,
+  sparse: number,
+  granule: number,
+  isZeroAt: (start: number, end: number) => boolean,
+): readonly Run[] {
+  if (sparse === 0) {
+    return [{ start: 0, end: length }];
+  }
   const runs: Run[] = [];
   let start: number | undefined;
   let end = 0;
-  for (let offset = 0; offset < bytes.length; offset += granule) {
-    const stop = Math.min(bytes.length, offset + granule);
-    if (isZeroRange(words, bytes, offset, stop)) {
+  for (let offset = 0; offset < length; offset += granule) {
+    const stop = Math.min(length, offset + granule);
+    if (isZeroAt(offset, stop)) {
       continue;
     }
     if (start !== undefined && offset - end >= sparse) {
       runs.push({ start, end });
       start = offset;
     }
-    // A run of zeroes at the buffer's edge may go on outside, so it counts as long enough.
+    // A run of zeroes at the range's edge may go on outside, so it counts as long enough.
     start ??= offset;
     end = stop;
   }
