@@ -28,7 +28,8 @@ for (const pkg of packages()) {
   t.test(name, async (t) => {
     const tarball = await pack(pkg, t.testdir());
 
-    const { messages } = await publint({ pkgDir: pkg.folder, strict: true });
+    const { buffer } = new Uint8Array(await readFile(tarball));
+    const { messages } = await publint({ pack: { tarball: buffer }, strict: true });
     const told = messages.map((message) =>
       formatMessage(message, JSON.parse(JSON.stringify(pkg.manifest))),
     );

@@ -7,15 +7,15 @@ interface Teardown {
   teardown(action: () => unknown): void;
 }
 
-/** An empty folder that goes away with the test. */
-export function folder(test: Teardown): string {
+/** An empty directory that goes away with the test. */
+export function directory(test: Teardown): string {
   const path = mkdtempSync(join(tmpdir(), 'lamella-'));
   test.teardown(() => rmSync(path, { recursive: true, force: true }));
   return path;
 }
 
-/** Paths in an empty folder that goes away with the test. */
+/** Paths in an empty directory that goes away with the test. */
 export function paths(test: Teardown): (name: string) => string {
-  const path = folder(test);
+  const path = directory(test);
   return (name) => join(path, name);
 }
