@@ -10,23 +10,26 @@ process.env.UV_THREADPOOL_SIZE ??= '16';
 const DIST = path.join(__dirname, '..', 'dist');
 
 exports.launch = (program) => {
+  start(program).catch((error) => {
+    console.error(`${path.basename(process.argv[1])}: ${error.message ?? error}`);
+    process.exitCode = 1;
+  });
+};
+
+async function start(program) {
   const drivers = projectDrivers(process.cwd());
   const asked = process.argv.some((word) => word === '--driver' || word.startsWith('--driver='));
   const bundled = drivers.length === 0 && !asked && loadBundle(program);
-  const loaded = bundled ? Promise.resolve(bundled) : import(`../dist/${program}/index.js`);
-  loaded
-    .then(({ run }) => run(process.argv, drivers))
-    .catch((error) => {
-      console.error(`${path.basename(process.argv[1])}: ${error.message ?? error}`);
-      process.exitCode = 1;
-    });
-};
+  const { run } = bundled || (await import(`../dist/${program}/index.js`));
+  await run(process.argv, drivers);
+}
 
 /** The drivers that the nearest package.json wants: `"lamella": { "drivers": ["PACKAGE", …] }`. */
 function projectDrivers(directory) {
+  const file = path.join(directory, 'package.json');
   let text;
   try {
-    text = fs.readFileSync(path.join(directory, 'package.json'), 'utf8');
+    text = fs.readFileSync(file, 'utf8');
   } catch {
     const parent = path.dirname(directory);
     return parent === directory ? [] : projectDrivers(parent);
@@ -34,9 +37,28 @@ function projectDrivers(directory) {
   if (!text.includes('"lamella"')) {
     return [];
   }
-  const drivers = JSON.parse(text).lamella?.drivers;
-  return Array.isArray(drivers) ? drivers.map(String) : [];
+  let manifest;
+  try {
+    manifest = JSON.parse(text);
+  } catch (error) {
+    throw new Error(`${file}: this is not valid JSON: ${error.message}`);
+  }
+  const settings = manifest?.lamella;
+  if (settings === undefined) {
+    return [];
+  }
+  const drivers = settings?.drivers ?? [];
+  if (!isObject(settings) || !Array.isArray(drivers) || !drivers.every(isName)) {
+    throw new Error(
+      `${file}: "lamella.drivers" is not a list of packages. ` +
+        'Write "lamella": { "drivers": ["NAME", "./PATH"] }.',
+    );
+  }
+  return drivers.map((name) => (name.startsWith('.') ? path.resolve(directory, name) : name));
 }
+
+const isName = (name) => typeof name === 'string' && name !== '';
+const isObject = (value) => typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** The bundle's exports, or undefined where it was not built. */
 function loadBundle(program) {

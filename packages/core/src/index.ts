@@ -19,9 +19,12 @@ export {
   commit as commitImage,
   compare as compareDisks,
   convert as convertDisks,
+  type MeasureOptions,
+  measure as measureImage,
   type RebaseOptions,
   type RebaseResult,
   rebase as rebaseImage,
 } from './operations/index.js';
 export * from './platform/index.js';
 export * from './storage/index.js';
+export { CORE_VERSION } from './version.js';

@@ -3,6 +3,7 @@ import {
   ChainResolver,
   type CreateOptions,
   closeLayers,
+  DriverCall,
   DriverRegistry,
   LamellaError,
   type Layer,
@@ -111,10 +112,11 @@ export class ImageCreator {
       inUse: new Set([...(backing.inUse ?? []), storage.identity ?? '']),
     });
     try {
-      await driver.create?.(storage, {
-        ...request,
-        openDataFile: (reference, keep) => dataFile.open(reference, keep),
-      });
+      const call = new DriverCall(driver, target.location);
+      const openDataFile = call.callback((reference: Reference, keep: boolean) =>
+        dataFile.open(reference, keep),
+      );
+      await call.run(async () => driver.create?.(storage, { ...request, openDataFile }));
       await dataFile.close();
       await storage.close();
     } catch (error) {
@@ -143,7 +145,10 @@ export class ImageCreator {
     options: OptionValues = {},
   ): Promise<void> {
     const driver = this.#creatable(format, storage.location);
-    await driver.create?.(storage, this.#request(driver, { format, options }, undefined, size));
+    const request = this.#request(driver, { format, options }, undefined, size);
+    await new DriverCall(driver, storage.location).run(async () =>
+      driver.create?.(storage, request),
+    );
   }
 
   #creatable(format: string, location: string): BlockDriver {
@@ -202,14 +207,8 @@ export class ImageCreator {
     if (options.uncheckedBacking === true) {
       return { reference: named };
     }
-    const {
-      location,
-      format: given,
-      dataFile,
-    } = this.#resolver.resolveReference(named, target.location);
-    const { layers } = await this.#resolver.open(location, {
-      format: given,
-      dataFile,
+    const name = this.#resolver.resolveReference(named, target.location);
+    const { layers } = await this.#resolver.open(name, {
       references: options.references,
       dataFilesBeside: options.dataFilesBeside,
       passphrases: options.passphrases,

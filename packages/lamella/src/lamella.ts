@@ -1,4 +1,5 @@
 import {
+  assertDriver,
   BLOCK_DRIVER,
   type BlockDriver,
   type ChainLink,
@@ -18,10 +19,14 @@ import {
   Disk,
   DiskStorage,
   DriverRegistry,
+  isLamellaError,
   LamellaError,
   type Layer,
   type Logger,
+  type Measurement,
+  type MeasureOptions,
   MemoryStorage,
+  measureImage,
   type OptionValues,
   type RebaseOptions,
   type RebaseResult,
@@ -78,6 +83,19 @@ export interface CompareImageOptions
   readonly otherFormat?: string | undefined;
 }
 
+/** What image {@link Lamella.measure} is to measure. */
+export interface MeasureImageOptions
+  extends MeasureOptions,
+    Pick<
+      ChainOptions,
+      'references' | 'maxDepth' | 'cacheSize' | 'forceShare' | 'cache' | 'passphrases' | 'snapshot'
+    > {
+  /** Format of the new image. */
+  readonly format: string;
+  /** Format of the source; found by its content if not given. */
+  readonly sourceFormat?: string | undefined;
+}
+
 /** How a throw-away overlay is made. */
 export interface OverlayOptions {
   /** Most bytes of memory for what is written to it; no limit by default. */
@@ -125,23 +143,42 @@ export class Lamella {
 
   /** Names of the formats that can be opened, sorted. */
   get formats(): readonly string[] {
-    return this.container.resolve(DriverRegistry).formats;
+    return this.#resolve(DriverRegistry).formats;
   }
 
   /**
    * Adds a format.
    *
-   * @param driver - an `@injectable()` class
-   * @throws LamellaError `DUPLICATE_DRIVER` when its format is taken
+   * @param driver - an `@injectable()` class, or one whose constructor takes nothing
+   * @throws LamellaError `DUPLICATE_DRIVER` when its format is taken, `DRIVER_INCOMPATIBLE` for a driver that was
+   * built for another version of the interfaces, `DRIVER_FAILED` for a class that makes no driver
    */
   register(driver: BlockDriverClass): this {
-    const { format } = this.container.resolve(driver);
+    const { format } = this.#make(driver);
     if (this.formats.includes(format)) {
       throw new LamellaError('DUPLICATE_DRIVER', `a driver for '${format}' is registered already`, {
-        hint: 'Use another Lamella for another driver of the same format.',
+        hint: 'Register only one of them; another Lamella may have the other.',
       });
     }
     this.container.register(BLOCK_DRIVER, { useToken: driver });
+    return this;
+  }
+
+  /**
+   * Adds the formats of a package: of the class that is its default export, and of all exports whose names end in
+   * `Driver`. The package is loaded, so its code runs.
+   *
+   * @param name - of an installed package, or a path that begins with `.` or `/`
+   * @param from - folder from which packages and paths are looked for; the working directory by default
+   * @throws LamellaError `DRIVER_NOT_FOUND` for a package that is not there or has no driver,
+   * `DRIVER_INCOMPATIBLE` for one that asks for another version of `@lamella/core`, `DRIVER_FAILED` for one that
+   * can't be loaded, and as {@link Lamella.register}
+   */
+  async registerPackage(name: string, from?: string): Promise<this> {
+    const { loadDrivers } = await import('./driver-package.js');
+    for (const driver of await loadDrivers(name, from ?? process.cwd())) {
+      this.register(driver);
+    }
     return this;
   }
 
@@ -157,7 +194,7 @@ export class Lamella {
    * chain in a way that does not go with this
    */
   async open(location: string, options: ChainOptions = {}): Promise<Disk> {
-    const { layers, missing } = await this.container.resolve(ChainResolver).open(location, options);
+    const { layers, missing } = await this.#resolve(ChainResolver).open(location, options);
     return new Disk(layers, [], missing);
   }
 
@@ -169,7 +206,7 @@ export class Lamella {
    * `LIMIT_EXCEEDED`, `NO_SPACE`, `LOCKED`, `PASSPHRASE_REQUIRED`, and what opening the backing file throws
    */
   async create(location: string, options: CreateImageOptions): Promise<void> {
-    await this.container.resolve(ImageCreator).create(location, options);
+    await this.#resolve(ImageCreator).create(location, options);
   }
 
   /**
@@ -181,7 +218,7 @@ export class Lamella {
    * the image throws: a damaged header is an error
    */
   check(location: string, options: CheckImageOptions = {}): Promise<CheckResult> {
-    return checkImage(this.container.resolve(ChainResolver), location, options);
+    return checkImage(this.#resolve(ChainResolver), location, options);
   }
 
   /**
@@ -192,7 +229,7 @@ export class Lamella {
    * `UNSUPPORTED`, `ABORTED`, and what opening, reading and writing throws
    */
   commit(location: string, options: CommitOptions = {}): Promise<CommitResult> {
-    return commitImage(this.container.resolve(ChainResolver), location, options);
+    return commitImage(this.#resolve(ChainResolver), location, options);
   }
 
   /**
@@ -204,7 +241,7 @@ export class Lamella {
    * what opening, reading and writing throws
    */
   rebase(location: string, options: RebaseOptions): Promise<RebaseResult> {
-    return rebaseImage(this.container.resolve(ChainResolver), location, options);
+    return rebaseImage(this.#resolve(ChainResolver), location, options);
   }
 
   /**
@@ -223,7 +260,7 @@ export class Lamella {
     options: ConvertImageOptions,
   ): Promise<ConvertResult> {
     const sources = typeof source === 'string' ? [source] : source;
-    return this.container.resolve(ImageConverter).convert(sources, target, options);
+    return this.#resolve(ImageConverter).convert(sources, target, options);
   }
 
   /**
@@ -242,6 +279,28 @@ export class Lamella {
   }
 
   /**
+   * Tells how much space a new image would take: an empty one, or a copy of an image.
+   *
+   * @param source - size of the disk in bytes, or the image that would be copied
+   * @throws LamellaError `UNKNOWN_FORMAT`, `UNSUPPORTED` when the format's driver can't measure,
+   * `INVALID_ARGUMENT`, `ABORTED`, and as {@link Lamella.open}
+   */
+  async measure(source: number | string, options: MeasureImageOptions): Promise<Measurement> {
+    const { format, sourceFormat, ...request } = options;
+    const driver = this.#resolve(DriverRegistry).get(format);
+    if (typeof source === 'number') {
+      return measureImage(driver, source, request);
+    }
+    // The options are those of the new image, not of the source.
+    await using disk = await this.open(source, {
+      ...request,
+      options: undefined,
+      format: sourceFormat,
+    });
+    return await measureImage(driver, disk, request);
+  }
+
+  /**
    * Opens a chain of given parts, top first, none of which has to name the others on disk. What the
    * parts themselves name is not looked at, except for data files, and for the last part's own backing
    * chain: both by the reference policy.
@@ -253,8 +312,8 @@ export class Lamella {
     const { layers, missing } = await composeLayers(
       parts,
       options,
-      this.container.resolve(ChainResolver),
-      this.container.resolve(ImageCreator),
+      this.#resolve(ChainResolver),
+      this.#resolve(ImageCreator),
     );
     return new Disk(layers, [], missing);
   }
@@ -271,12 +330,17 @@ export class Lamella {
       location: `memory:overlay of ${disk.location}`,
       maxBytes: options.maxBytes,
     });
-    await this.container
-      .resolve(ImageCreator)
-      .createIn(storage, format, options.size ?? disk.size, options.options);
-    const top: Layer = await this.container
-      .resolve(ChainResolver)
-      .openIn(storage, { format }, { writable: true });
+    await this.#resolve(ImageCreator).createIn(
+      storage,
+      format,
+      options.size ?? disk.size,
+      options.options,
+    );
+    const top: Layer = await this.#resolve(ChainResolver).openIn(
+      storage,
+      { format },
+      { writable: true },
+    );
     return new Disk([top], disk.openLayers, disk.missingBacking);
   }
 
@@ -288,14 +352,39 @@ export class Lamella {
    * driver throws
    */
   async filter(disk: Disk, { format, options, writable }: FilterOptions): Promise<Disk> {
-    const layer = await this.container
-      .resolve(ChainResolver)
-      .openIn(
-        new DiskStorage(disk),
-        { format, options },
-        { writable: writable ?? disk.isWritable, follow: refuseReferences },
-      );
+    const layer = await this.#resolve(ChainResolver).openIn(
+      new DiskStorage(disk),
+      { format, options },
+      { writable: writable ?? disk.isWritable, follow: refuseReferences },
+    );
     return new Disk([layer]);
+  }
+
+  #make(driver: BlockDriverClass): BlockDriver {
+    const who = 'name' in driver ? `'${driver.name}'` : 'a class';
+    const made: unknown = this.#resolve(driver, who);
+    assertDriver(made, who);
+    return made;
+  }
+
+  #resolve<T>(token: InjectionToken<T>, what?: string): T {
+    return resolving(() => this.container.resolve(token), what);
+  }
+}
+
+/** What a container can't make, it says with an error of its own kind, cause and all in one text. */
+function resolving<T>(resolve: () => T, what = 'what is registered'): T {
+  try {
+    return resolve();
+  } catch (error) {
+    if (isLamellaError(error)) {
+      throw error;
+    }
+    const why = error instanceof Error ? error.message : String(error);
+    throw new LamellaError('DRIVER_FAILED', `${what} can't be made: ${why}`, {
+      hint: 'A driver whose constructor takes something has to be @injectable(), by the same copy of tsyringe.',
+      cause: error,
+    });
   }
 }
 
@@ -317,7 +406,7 @@ function inherit<T>(
   token: InjectionToken<T>,
 ): void {
   if (parent.isRegistered(token, true)) {
-    for (const value of parent.resolveAll(token)) {
+    for (const value of resolving(() => parent.resolveAll(token))) {
       child.register(token, { useValue: value });
     }
   }

@@ -1,7 +1,22 @@
-import type { OptionValue, OptionValues, Passphrase, PassphraseSource } from 'lamella';
+import {
+  type BackingName,
+  type JsonNameValue,
+  JsonTextError,
+  type NameKeys,
+  type OptionValue,
+  type OptionValues,
+  type Passphrase,
+  type PassphraseSource,
+  parseJsonText,
+  plainPath,
+  readNameKeys,
+  takeKeysBelow,
+  takeStorage,
+} from 'lamella';
 import { Failure } from '../command-line/failure.js';
 import { parseOptionList } from '../command-line/option-list.js';
 import type { Secrets } from '../command-line/secrets.js';
+import { takeRuntimeOptions } from './runtime-options.js';
 
 /** An image as the command line names it. */
 export interface ImageArgument {
@@ -16,6 +31,14 @@ export interface ImageArgument {
 /** The name taken apart. */
 export interface OpenableName {
   readonly location: string;
+  /** What is said of the image below. */
+  readonly backing?: BackingName | undefined;
+  /** The first key that says something of it. */
+  readonly backingKey?: string | undefined;
+  /** Set where no image is meant, but a file as it is: how the driver is called. */
+  readonly protocol?: string | undefined;
+  /** What to warn of. */
+  readonly warnings?: readonly string[] | undefined;
   readonly format: string | undefined;
   readonly options: OptionValues | undefined;
   readonly passphrase: Passphrase | undefined;
@@ -27,12 +50,9 @@ export interface OpenableName {
   readonly passphrases?: PassphraseSource | undefined;
 }
 
-/**
- * Keys of `json:` names and `--image-opts` that set up QEMU's block layer and change no content; they are
- * accepted and do nothing here.
- */
-const WITHOUT_EFFECT =
-  /^(file\.)?(read-only|auto-read-only|node-name|discard|detect-zeroes|force-share|cache\..*|locking|aio|drop-cache|check-cache-dropped|x-.*)$|^(lazy-refcounts|pass-discard-.*|discard-no-unref|overlap-check.*|l2-cache-.*|refcount-cache-size|cache-size|cache-clean-interval|encrypt\.format)$/;
+/** Stands for `null`. */
+const NULL = false;
+const NOTHING_SAID = { options: undefined, passphrase: undefined };
 
 /**
  * Finds out which file and format an argument means.
@@ -42,16 +62,19 @@ const WITHOUT_EFFECT =
 export function readImageName(argument: ImageArgument, secrets: Secrets): OpenableName {
   const { text, format } = argument;
   if (argument.imageOpts === true) {
-    return fromOptions(parseImageOpts(text), format, secrets);
+    const deprecated: string[] = [];
+    const name = fromOptions(parseImageOpts(text, deprecated), format, secrets);
+    return { ...name, warnings: [...deprecated, ...(name.warnings ?? [])] };
   }
   if (text.startsWith('json:')) {
     return fromOptions(parseJsonName(text.slice('json:'.length)), format, secrets);
   }
-  return { location: text, format, options: undefined, passphrase: undefined };
+  const path = text.startsWith('file:') ? plainPath(text.slice('file:'.length)) : text;
+  return { ...NOTHING_SAID, location: path, format };
 }
 
 function fromOptions(
-  keys: Map<string, OptionValue>,
+  keys: NameKeys,
   givenFormat: string | undefined,
   secrets: Secrets,
 ): OpenableName {
@@ -60,52 +83,109 @@ function fromOptions(
     keys.delete(key);
     return value;
   };
-  const driver = take('driver');
-  const fileDriver = take('file.driver');
-  const filename = takeFilter(keys, fileDriver) ?? take('file.filename') ?? take('filename');
-  const secret = take('encrypt.key-secret');
-  const dataFile = take('data-file.filename');
-  take('data-file.driver');
-  const passphrases = takeBackingSecrets(keys, secrets);
+  const whole = keys.get('file');
+  if (whole !== undefined) {
+    throw new Failure(`Cannot find device='${whole}' nor node-name='${whole}'`);
+  }
+  const named = take('driver');
+  const driver = givenFormat ?? (typeof named === 'string' ? named : undefined);
+  if (driver === '') {
+    throw new Failure("Unknown driver ''");
+  }
   const protocol = driver === 'file' || driver === 'host_device';
-  if (filename === undefined) {
-    const named = keys.get('file');
-    if (named !== undefined) {
-      throw new Failure(`Cannot find device='' nor node-name='${named}'`);
-    }
-    if (protocol) {
-      throw new Failure(`The '${driver}' block driver requires a file name`);
-    }
+  const secret = take('encrypt.key-secret');
+  const passphrases = takeBackingSecrets(keys, secrets);
+  if ([...keys.keys()].some((key) => key.startsWith('image.'))) {
+    return { ...NOTHING_SAID, location: filterLocation(driver, keys), format: 'raw' };
+  }
+  takeRuntimeOptions(keys, driver);
+  const location = protocol ? takeFilename(keys, driver) : takeFile(keys, driver);
+  const below = takeBelow(keys);
+  const dataFile = take('data-file.filename') ?? take('data-file.file.filename');
+  take('data-file.driver');
+  take('data-file.file.driver');
+  return {
+    location,
+    format: protocol ? 'raw' : driver,
+    options: keys.size === 0 ? undefined : Object.fromEntries(keys),
+    passphrase: secret === undefined ? undefined : secrets.get(String(secret)),
+    secretId: secret === undefined ? undefined : String(secret),
+    dataFile: dataFile === undefined ? undefined : plainPath(String(dataFile)),
+    passphrases,
+    ...below,
+    ...(protocol ? { protocol: driver } : {}),
+  };
+}
+
+/** A filter by itself, with an image below that may be of any format. */
+function filterLocation(driver: string | undefined, keys: NameKeys): string {
+  const storage = takeStorage(
+    new Map([...(driver === undefined ? [] : [['driver', driver] as const]), ...keys]),
+  );
+  if (driver === undefined || storage === undefined) {
+    throw new Failure('Must specify either driver or file');
+  }
+  return storage;
+}
+
+function takeFilename(keys: NameKeys, driver: string): string {
+  const filename = keys.get('filename');
+  keys.delete('filename');
+  if (typeof filename !== 'string' || filename === '') {
+    throw new Failure(`The '${driver}' block driver requires a file name`);
+  }
+  return plainPath(filename);
+}
+
+function takeFile(keys: NameKeys, driver: string | undefined): string {
+  const file = takeKeysBelow(keys, 'file.');
+  const fileDriver = file.get('driver');
+  const storage = takeStorage(file);
+  const [unknown] = file.keys();
+  if (unknown !== undefined) {
+    throw new Failure(`Block protocol 'file' doesn't support the option '${unknown}'`);
+  }
+  if (storage === undefined || typeof storage !== 'string') {
     throw new Failure(
-      driver === undefined
+      driver === undefined && fileDriver === undefined
         ? 'Must specify either driver or file'
         : 'A block device must be specified for "file"',
     );
   }
-  const options: Record<string, OptionValue> = {};
-  for (const [key, value] of keys) {
-    if (!WITHOUT_EFFECT.test(key)) {
-      options[key] = value;
-    }
+  if (storage === '') {
+    throw new Failure("The 'file' block driver requires a file name");
   }
-  return {
-    location: isFile(fileDriver) ? plainLocation(String(filename)) : String(filename),
-    format: protocol ? 'raw' : driver === undefined ? givenFormat : String(driver),
-    options: Object.keys(options).length === 0 ? undefined : options,
-    passphrase: secret === undefined ? undefined : secrets.get(String(secret)),
-    secretId: secret === undefined ? undefined : String(secret),
-    dataFile: dataFile === undefined ? undefined : plainLocation(String(dataFile)),
-    passphrases,
-  };
+  return storage;
 }
+
+/** What is said of the image below. */
+function takeBelow(keys: NameKeys): Pick<OpenableName, 'backing' | 'backingKey' | 'warnings'> {
+  const whole = keys.get('backing');
+  keys.delete('backing');
+  const below = takeKeysBelow(keys, 'backing.');
+  if (whole === '' || whole === NULL) {
+    return { backing: 'none', warnings: whole === '' ? [EMPTY_BACKING] : [] };
+  }
+  if (whole !== undefined) {
+    throw new Failure(
+      `Could not open backing file: Cannot find device='${whole}' nor node-name='${whole}'`,
+    );
+  }
+  const [backingKey] = below.keys();
+  if (backingKey === undefined) {
+    return {};
+  }
+  const driver = below.get('driver');
+  takeRuntimeOptions(below, typeof driver === 'string' ? driver : undefined);
+  return { backing: readNameKeys(below, ''), backingKey };
+}
+
+const EMPTY_BACKING = 'Use of "backing": "" is deprecated; use "backing": null instead';
 
 const BACKING_SECRET = /^((?:backing\.)+)encrypt\.key-secret$/;
 
 /** The secrets of the images below, one `backing.` for each layer between. */
-function takeBackingSecrets(
-  keys: Map<string, OptionValue>,
-  secrets: Secrets,
-): PassphraseSource | undefined {
+function takeBackingSecrets(keys: NameKeys, secrets: Secrets): PassphraseSource | undefined {
   const byDepth = new Map<number, Passphrase>();
   for (const [key, value] of keys) {
     const match = BACKING_SECRET.exec(key);
@@ -129,59 +209,28 @@ function secretOfBacking(id: string, secrets: Secrets): Passphrase {
   }
 }
 
-function isFile(driver: OptionValue | undefined): boolean {
-  return driver === undefined || driver === 'file' || driver === 'host_device';
-}
-
-/** The location of a storage that is no file: all that is said of it. */
-function takeFilter(
-  keys: Map<string, OptionValue>,
-  driver: OptionValue | undefined,
-): string | undefined {
-  if (isFile(driver)) {
-    return undefined;
-  }
-  if (driver !== 'blkdebug') {
-    throw new Failure(`Unknown driver '${driver}'`);
-  }
-  const options: Record<string, OptionValue> = { driver };
-  for (const [key, value] of keys) {
-    if (key.startsWith('file.')) {
-      options[key.slice('file.'.length)] = value;
-      keys.delete(key);
-    }
-  }
-  return `json:${JSON.stringify(options)}`;
-}
-
-/** A file name within options is a path, whatever it looks like. */
-function plainLocation(filename: string): string {
-  return /^[a-z][a-z0-9+.-]+:/i.test(filename) ? `./${filename}` : filename;
-}
-
-function parseImageOpts(text: string): Map<string, OptionValue> {
-  const keys = new Map<string, OptionValue>();
+/** @param deprecated - takes warnings of flags without a value */
+function parseImageOpts(text: string, deprecated: string[]): NameKeys {
+  const keys: NameKeys = new Map();
   for (const [index, { name, value }] of parseOptionList(text).entries()) {
-    if (value === undefined && index === 0) {
+    if (value !== undefined) {
+      keys.set(name, value);
+    } else if (index === 0 && name !== '') {
       keys.set('file', name);
-    } else {
-      keys.set(name, value ?? 'on');
+    } else if (name !== '') {
+      const [flag, state] = name.startsWith('no') ? [name.slice(2), 'off'] : [name, 'on'];
+      keys.set(flag, state);
+      deprecated.push(
+        `short-form boolean option '${name}' deprecated\nPlease use ${flag}=${state} instead`,
+      );
     }
   }
   return keys;
 }
 
-function parseJsonName(text: string): Map<string, OptionValue> {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(text);
-  } catch {
-    const cut = opensMoreThanItCloses(text);
-    throw new Failure(
-      `Could not parse the JSON options: JSON parse error, ${cut ? 'premature EOI' : 'invalid keyword'}`,
-    );
-  }
-  const keys = new Map<string, OptionValue>();
+function parseJsonName(text: string): NameKeys {
+  const keys: NameKeys = new Map();
+  const parsed = parse(text);
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
     throw new Failure('Invalid JSON object given');
   }
@@ -189,24 +238,25 @@ function parseJsonName(text: string): Map<string, OptionValue> {
   return keys;
 }
 
-function opensMoreThanItCloses(text: string): boolean {
-  const count = (pattern: RegExp): number => text.match(pattern)?.length ?? 0;
-  return count(/[{[]/g) > count(/[}\]]/g);
+function parse(text: string): JsonNameValue {
+  try {
+    return parseJsonText(text);
+  } catch (error) {
+    throw error instanceof JsonTextError
+      ? new Failure(`Could not parse the JSON options: ${error.message}`)
+      : error;
+  }
 }
 
-/** Deepest nesting of a `json:` name; QEMU takes more, but nothing needs it. */
-const MAX_DEPTH = 16;
-
-function flatten(value: object, prefix: string, keys: Map<string, OptionValue>, depth = 0): void {
-  if (depth > MAX_DEPTH) {
-    throw new Failure('JSON nesting too deep');
-  }
+function flatten(value: object, prefix: string, keys: NameKeys): void {
   for (const [name, item] of Object.entries(value)) {
     const key = `${prefix}${name}`;
     if (typeof item === 'string' || typeof item === 'number' || typeof item === 'boolean') {
       keys.set(key, item);
     } else if (typeof item === 'object' && item !== null) {
-      flatten(item, `${key}.`, keys, depth + 1);
+      flatten(item, `${key}.`, keys);
+    } else if (name === 'backing') {
+      keys.set(key, prefix === '' ? NULL : '');
     }
   }
 }

@@ -1,4 +1,5 @@
 import {
+  type BackingName,
   type CacheMode,
   ChainResolver,
   closeLayers,
@@ -11,7 +12,7 @@ import { Failure } from '../command-line/failure.js';
 import type { Session } from '../command-line/session.js';
 import { openFailureText } from '../messages/open-failure.js';
 import { type ImageArgument, type OpenableName, readImageName } from './image-name.js';
-import { type OpenImage, openFailure, WORKING_DIRECTORY } from './open-image.js';
+import { imageOf, type OpenImage, openFailure, WORKING_DIRECTORY, warnOf } from './open-image.js';
 
 /**
  * Opens an image that may be damaged, without what it refers to.
@@ -33,11 +34,15 @@ export async function openForCheck(
       throw new Failure('force-share=on can only be used with read-only images');
     }
     name = readImageName(argument, session.secrets);
-    const layer = await session.lamella.container.resolve(ChainResolver).openLayer(name, {
+    warnOf(session, name);
+    const { backing } = name;
+    const layer = await session.lamella.container.resolve(ChainResolver).openLayer(imageOf(name), {
       ...options,
       passphrase: name.passphrase,
+      dataFile: name.dataFile,
       forCheck: true,
-      follow: (references, { storage }) => assertBackingOpens(session, references, storage),
+      follow: (references, { storage }) =>
+        assertBackingOpens(session, references, storage, backing),
     });
     if (layer.image.encrypted === true && name.passphrase === undefined) {
       await closeLayers([layer]);
@@ -53,24 +58,34 @@ export async function openForCheck(
 async function assertBackingOpens(
   { lamella }: Session,
   { backing }: References,
-  { location }: Storage,
+  storage: Storage,
+  named: BackingName | undefined,
 ): Promise<void> {
-  if (backing === undefined) {
+  if (named === 'none' || (backing === undefined && named === undefined)) {
     return;
   }
   const resolver = lamella.container.resolve(ChainResolver);
-  const name = resolver.resolveReference(backing, location);
+  const written = backing && resolver.resolveReference(backing, storage.location);
+  const location = named?.location ?? written?.location;
+  if (location === undefined) {
+    throw new Failure('Could not open backing file: A block device must be specified for "file"');
+  }
+  const image = {
+    location,
+    format: named?.format ?? written?.format,
+    options: named?.options ?? written?.options,
+    dataFile: named?.dataFile ?? written?.dataFile,
+    backing: named?.backing ?? written?.backing,
+  };
   try {
-    const chain = await resolver.open(name.location, {
-      format: name.format,
-      options: name.options,
+    const chain = await resolver.open(image, {
       dataFilesBeside: WORKING_DIRECTORY,
       metadataOnly: true,
     });
     await closeLayers(chain.layers);
   } catch (error) {
     throw isLamellaError(error)
-      ? new Failure(`Could not open backing file: ${openFailureText(error, name.location)}`)
+      ? new Failure(`Could not open backing file: ${openFailureText(error, location)}`)
       : error;
   }
 }

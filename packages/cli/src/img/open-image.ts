@@ -4,6 +4,7 @@ import {
   ChainResolver,
   Disk,
   DriverRegistry,
+  type ImageName,
   isLamellaError,
   type Layer,
   type Passphrase,
@@ -66,12 +67,13 @@ export async function openImage(
       throw new Failure('force-share=on can only be used with read-only images');
     }
     name = readImageName(argument, session.secrets);
-    const chain = await session.lamella.container.resolve(ChainResolver).open(name.location, {
-      format: name.format,
-      options: name.options,
+    warnOf(session, name);
+    if (options.alone === true) {
+      assertNothingBelow(name);
+    }
+    const chain = await session.lamella.container.resolve(ChainResolver).open(imageOf(name), {
       passphrase: name.passphrase ?? options.passphrase,
       passphrases: name.passphrases,
-      dataFile: name.dataFile,
       dataFilesBeside: WORKING_DIRECTORY,
       writable: options.writable,
       writableLayers: options.writableLayers,
@@ -87,6 +89,27 @@ export async function openImage(
     return { text, name, disk: new Disk(chain.layers, [], chain.missing), layers: chain.layers };
   } catch (error) {
     throw openFailure(error, text, name, exitCode, failure);
+  }
+}
+
+/** The image that a name means, as the library takes it. */
+export function imageOf({ location, format, options, dataFile, backing }: OpenableName): ImageName {
+  return { location, format, options, dataFile, backing };
+}
+
+/** Prints what is to be said of a name. */
+export function warnOf(session: Session, { warnings = [] }: OpenableName): void {
+  for (const warning of warnings) {
+    session.error(`${session.name}: warning: ${warning}\n`);
+  }
+}
+
+/** Who leaves the images below out takes nothing that is said of them, except that there is none. */
+function assertNothingBelow({ backingKey, format }: OpenableName): void {
+  if (backingKey !== undefined) {
+    throw new Failure(
+      `Block format '${format}' does not support the option 'backing.${backingKey}'`,
+    );
   }
 }
 

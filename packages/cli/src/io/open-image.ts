@@ -3,7 +3,13 @@ import { Failure } from '../command-line/failure.js';
 import { parseOptionList } from '../command-line/option-list.js';
 import type { Session } from '../command-line/session.js';
 import { type OpenableName, readImageName } from '../img/image-name.js';
-import { openProblem, WORKING_DIRECTORY, warnIfGuessed } from '../img/open-image.js';
+import {
+  imageOf,
+  openProblem,
+  WORKING_DIRECTORY,
+  warnIfGuessed,
+  warnOf,
+} from '../img/open-image.js';
 import { OpenedImage, type OpenRequest } from './opened-image.js';
 
 /**
@@ -30,12 +36,10 @@ export async function openForShell(session: Session, request: OpenRequest): Prom
       );
     }
     name = nameOf(session, request);
-    const chain = await session.lamella.container.resolve(ChainResolver).open(name.location, {
-      format: name.format,
-      options: name.options,
+    warnOf(session, name);
+    const chain = await session.lamella.container.resolve(ChainResolver).open(imageOf(name), {
       passphrase: name.passphrase,
       passphrases: name.passphrases,
-      dataFile: name.dataFile,
       dataFilesBeside: WORKING_DIRECTORY,
       writable: writesFile,
       forceShare,

@@ -49,6 +49,24 @@ const KNOWN: readonly (readonly [problem: RegExp, text: string])[] = [
   ],
   [/^option 'compat' for .* cannot be '(.*)'$/, "Parameter 'version' does not accept value '$1'"],
   [/^option '(.*)' for .* cannot be '(.*)'$/, "Parameter '$1' does not accept value '$2'"],
+  [
+    /^unknown option '(.*)' for opening a (raw|qcow2) image$/,
+    "Block format '$2' does not support the option '$1'",
+  ],
+  [
+    /^unknown option '(.*)' for opening a QED image$/,
+    "Block format 'qed' does not support the option '$1'",
+  ],
+  [/^\S+ images can't have a backing file$/, "Driver doesn't support backing files"],
+  [/^the image names no backing file$/, 'A block device must be specified for "file"'],
+  [
+    /^the disk's 0 bytes from offset (\d+) reach past the storage's (\d+) bytes$/,
+    'Offset ($1) cannot be greater than size of the containing file ($2)',
+  ],
+  [
+    /^the disk's (\d+) bytes from offset (\d+) reach past the storage's (\d+) bytes$/,
+    'The sum of offset ($2) and size ($1) has to be smaller or equal to the  actual size of the containing file ($3)',
+  ],
   [/^compat=0\.10 has refcounts of 16 bits only/, 'compat=0.10 requires refcount_bits=16'],
   [/^a QED image cannot be made smaller$/, 'Shrinking images is currently not supported'],
   [/^version 2 images cannot store bitmaps$/, 'Cannot store dirty bitmaps in qcow2 v2 files'],

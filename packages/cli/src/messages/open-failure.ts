@@ -10,7 +10,16 @@ export function openFailureText(error: unknown, location: string): string {
   if (!isLamellaError(error)) {
     throw error;
   }
-  return `${'Could not open backing file: '.repeat(levelsBelow(error, location))}${ownText(error)}`;
+  const levels = levelsBelow(error, location);
+  return `${'Could not open backing file: '.repeat(levels)}${ownText(underneath(error))}`;
+}
+
+/** What is wrong with a name is told by the name's own error, not by what the image that has it makes of it. */
+function underneath(error: LamellaError): LamellaError {
+  return isLamellaError(error, 'INVALID_ARGUMENT') &&
+    isLamellaError(error.cause, 'INVALID_ARGUMENT')
+    ? underneath(error.cause)
+    : error;
 }
 
 function ownText(error: LamellaError): string {
@@ -19,6 +28,10 @@ function ownText(error: LamellaError): string {
     case 'NOT_FOUND':
     case 'PERMISSION_DENIED':
       return `Could not open '${file}': ${problemText(error)}`;
+    case 'UNKNOWN_SCHEME':
+      return file.startsWith('json:')
+        ? problemText(error).replace('protocol', 'driver')
+        : problemText(error);
     case 'NOT_A_FILE':
       return `'file' driver requires '${file}' to be a regular file`;
     case 'LOCKED':
@@ -30,14 +43,23 @@ function ownText(error: LamellaError): string {
 
 /** The file that is at fault: for a missing backing file, not the image that names it. */
 function fileOf(error: LamellaError): string {
-  return isLamellaError(error.cause, 'NOT_FOUND') ? fileOf(error.cause) : (error.location ?? '');
+  return isLamellaError(error.cause, 'NOT_FOUND')
+    ? fileOf(error.cause)
+    : shownLocation(error.location ?? '');
 }
 
 /** How many backing files down the error is. */
 function levelsBelow(error: LamellaError, location: string): number {
   const { chain } = error;
-  if (isLamellaError(error.cause, 'NOT_FOUND') && chain !== undefined) {
+  const ofBacking =
+    isLamellaError(error.cause, 'NOT_FOUND') || isLamellaError(error, 'INVALID_ARGUMENT');
+  if (ofBacking && chain !== undefined) {
     return chain.length;
   }
   return error.location === undefined || error.location === location ? 0 : 1;
+}
+
+/** A location as it was given: `./` before what looks like a protocol is ours. */
+export function shownLocation(location: string): string {
+  return location.replace(/^\.\/(?=[a-z][a-z0-9+.-]+:)/i, '');
 }

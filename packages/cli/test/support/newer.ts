@@ -81,7 +81,7 @@ function withJsonChildren(text: string, directory: string): string {
 
 /** The file within a `json:` name. */
 function plainName(name: string): string {
-  return /"filename": "([^"]*)"\}\}$/.exec(name)?.[1] ?? name;
+  return /"filename": "([^"]*)"\}+$/.exec(name)?.[1] ?? name;
 }
 
 function spaceOf(directory: string, name: string): { length: number; allocated: number } {

@@ -1,6 +1,6 @@
 import { outcome } from '@lamella/test-support';
-import { Lamella } from 'lamella';
 import { Secrets } from '#internal/command-line/secrets.js';
+import { programLamella } from '#internal/drivers/program-lamella.js';
 import { main } from '#internal/img/main.js';
 
 /** What a program printed, and how it ended. */
@@ -42,7 +42,7 @@ export async function runOurs(directory: string, words: readonly string[]): Prom
         stderr += text;
       },
       secrets: new Secrets(),
-      lamella: new Lamella(),
+      lamella: programLamella(),
       signal: new AbortController().signal,
     };
     const code = await main(session, words);

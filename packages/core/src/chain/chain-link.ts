@@ -7,6 +7,8 @@ export interface ChainLink {
   readonly storage: Storage;
   /** Where it keeps the guest's data, if that is another file. */
   readonly dataFile?: Storage | undefined;
+  /** Format of the image. */
+  readonly format: string;
 }
 
 /**

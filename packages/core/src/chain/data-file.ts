@@ -8,7 +8,7 @@ import {
   type StorageRegistry,
 } from '../storage/index.js';
 import { assertNotIn, type ChainLink, locations } from './chain-link.js';
-import { plainPath } from './reference-name.js';
+import { plainPath } from './name-keys.js';
 import { admitReference, type ReferencePolicy } from './reference-policy.js';
 
 /** What the opening of a data file depends on. */

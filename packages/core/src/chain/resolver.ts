@@ -2,6 +2,7 @@ import { inject, injectable } from 'tsyringe';
 import {
   DriverRegistry,
   type OpenOptions,
+  openByDriver,
   PROBE_LENGTH,
   type Reference,
   type References,
@@ -16,14 +17,23 @@ import {
   type StorageName,
   StorageRegistry,
 } from '../storage/index.js';
+import {
+  backingTarget,
+  mergedReference,
+  type NamedBacking,
+  namedFurther,
+  namesFile,
+  resolveBackingName,
+} from './backing-target.js';
 import { assertNotIn, type ChainLink, locations } from './chain-link.js';
 import { assertConsistent, type ChainOptions, DEFAULT_MAX_DEPTH } from './chain-options.js';
 import { DataFileOpener, resolveDataFile } from './data-file.js';
 import { openAsOf } from './image-as-of.js';
 import { closeLayers, type Layer } from './layer.js';
 import { missingBacking } from './missing-backing.js';
+import { plainPath } from './name-keys.js';
 import { openUnlocked } from './passphrases.js';
-import { type ImageName, parseImageName, plainPath } from './reference-name.js';
+import { type ImageName, parseImageName } from './reference-name.js';
 import { admitReference, type ReferencePolicy } from './reference-policy.js';
 
 /** A chain that was opened: at least one layer, top first. */
@@ -51,6 +61,8 @@ export interface LayerOptions
     > {
   /** The files that are open already, top first: none of them may be the same. */
   readonly chain?: readonly ChainLink[] | undefined;
+  /** An image that keeps its data itself is no error, though a data file is given. */
+  readonly dataFileIfAny?: boolean | undefined;
   /** Opens the layers below; called before anything is written to the image. */
   readonly follow?: ((references: References, link: ChainLink) => Promise<void>) | undefined;
 }
@@ -88,20 +100,21 @@ export class ChainResolver {
    * Opens an image and its whole backing chain. On failure everything that was opened is closed, and
    * nothing was written.
    *
-   * @param location - path, `scheme:` location or `json:` name
+   * @param location - path, `scheme:` location or `json:` name; or such a name taken apart
    * @param beside - open layers of a larger chain that this one becomes part of
    * @throws LamellaError for whatever is wrong with any file of the chain; `LOCKED` when somebody else
    * uses one; `CHAIN_LOOP`, `CHAIN_TOO_DEEP` and `REFERENCE_DENIED` for the chain itself;
    * `INVALID_ARGUMENT` for options that contradict each other
    */
   async open(
-    location: string,
+    location: string | ImageName,
     options: ResolveOptions = {},
     beside: readonly Layer[] = [],
   ): Promise<OpenChain> {
-    assertConsistent(options, location);
-    const name = parseImageName(location, location);
+    const name = typeof location === 'string' ? parseImageName(location, location) : location;
+    assertConsistent(options, name.location);
     const below: Below = { layers: [], missing: undefined };
+    const named = name.backing === undefined ? undefined : { name: name.backing, trusted: true };
     try {
       const top = await this.openLayer(
         {
@@ -115,8 +128,10 @@ export class ChainResolver {
           passphrase: options.passphrase,
           snapshot: options.snapshot,
           dataFile: options.dataFile ?? name.dataFile,
+          dataFileIfAny: options.dataFile === undefined,
           chain: beside,
-          follow: (references, link) => this.#follow(below, references, [...beside, link], options),
+          follow: (references, link) =>
+            this.#follow(below, references, [...beside, link], options, named),
         },
       );
       return { layers: [top, ...below.layers], missing: below.missing };
@@ -177,12 +192,12 @@ export class ChainResolver {
       await storage.lock?.(permissionsFor({ writable, content, forceShare }));
       let followed: Promise<void> | undefined;
       const followOnce = async (references: References): Promise<void> => {
-        const link = { storage, dataFile: dataFile.storage };
+        const link = { storage, dataFile: dataFile.storage, format: driver.format };
         followed ??= follow?.(references, link) ?? Promise.resolve();
         await followed;
       };
       const present = await openUnlocked(storage, options, (passphrase) =>
-        driver.open(storage, {
+        openByDriver(driver, storage, {
           writable,
           cacheSize,
           passphrase,
@@ -198,7 +213,7 @@ export class ChainResolver {
       const image =
         snapshot === undefined ? present : await openAsOf(present, snapshot, storage.location);
       try {
-        if (forCheck !== true) {
+        if (forCheck !== true && options.dataFileIfAny !== true) {
           dataFile.assertUsed();
         }
         await followOnce(image.references);
@@ -234,6 +249,7 @@ export class ChainResolver {
       options: name.options,
       dataFile:
         name.dataFile === undefined ? undefined : driver.resolve(plainPath(name.dataFile), namedBy),
+      backing: resolveBackingName(this.#storages, name.backing, namedBy),
     };
   }
 
@@ -251,51 +267,61 @@ export class ChainResolver {
    * Opens what the references of the top image lead to, layer by layer, into `below`.
    *
    * @param chain - what is open; the last is the top image
+   * @param topNamed - what the top image's name says of the layer below
    */
   async #follow(
     below: Below,
     topReferences: References,
     chain: ChainLink[],
     options: ResolveOptions,
+    topNamed: NamedBacking | undefined,
   ): Promise<void> {
-    let references = topReferences;
-    while (references.backing !== undefined) {
-      const { backing } = references;
+    let { backing } = topReferences;
+    let named = topNamed;
+    while (named?.name !== 'none' && (backing !== undefined || named !== undefined)) {
       const policy = options.references ?? 'follow';
+      this.#assertHasBacking(chain.at(-1), named);
+      const denied = policy === 'deny' && !namesFile(named);
       const lower =
-        policy === 'deny' || options.topOnly === true
+        denied || options.topOnly === true
           ? undefined
-          : await this.#openBacking(backing, chain, policy, options);
+          : await this.#openBacking(backing, named, chain, policy, options);
       if (lower === undefined) {
         const namedBy = chain.at(-1)?.storage.location ?? '';
-        below.missing = { namedBy, reference: backing.location };
+        const reference = backing?.location ?? '';
+        below.missing = { namedBy, reference };
         return;
       }
-      below.layers.push(lower);
-      chain.push(lower);
-      references = lower.image.references;
+      below.layers.push(lower.layer);
+      chain.push(lower.layer);
+      backing = lower.layer.image.references.backing;
+      named = lower.named;
     }
   }
 
   async #openBacking(
-    backing: Reference,
+    reference: Reference | undefined,
+    named: NamedBacking | undefined,
     chain: readonly ChainLink[],
     policy: ReferencePolicy,
     options: ResolveOptions,
-  ): Promise<Layer | undefined> {
+  ): Promise<{ layer: Layer; named: NamedBacking | undefined } | undefined> {
     const namedBy = chain.at(-1)?.storage.location ?? '';
     assertDepth(chain, options.maxDepth ?? DEFAULT_MAX_DEPTH);
     const writableLayers = options.writable === true ? (options.writableLayers ?? 1) : 0;
+    const backing = mergedReference(reference, named, namedBy, locations(chain));
     let location = backing.location;
     try {
-      const target = this.resolveReference(backing, namedBy);
+      const target = backingTarget(this, this.#storages, { backing, named, namedBy });
       const { format } = target;
       location = target.location;
-      const admitted = await admitReference(
-        policy,
-        { kind: 'backing', reference: backing.location, location, format, namedBy },
-        target,
-      );
+      const admitted = target.trusted
+        ? location
+        : await admitReference(
+            policy,
+            { kind: 'backing', reference: backing.location, location, format, namedBy },
+            target,
+          );
       if (admitted === undefined) {
         return undefined;
       }
@@ -309,7 +335,7 @@ export class ChainResolver {
             `by its content it is ${layer.format}`,
         );
       }
-      return layer;
+      return { layer, named: namedFurther(target.backing, named) };
     } catch (error) {
       if (isLamellaError(error, 'NOT_FOUND')) {
         if (policy === 'skip') {
@@ -325,6 +351,18 @@ export class ChainResolver {
         );
       }
       throw error;
+    }
+  }
+
+  #assertHasBacking(link: ChainLink | undefined, named: NamedBacking | undefined): void {
+    if (link !== undefined && named !== undefined) {
+      const { format, storage } = link;
+      if (this.#drivers.get(format).supportsBacking !== true) {
+        throw new LamellaError('INVALID_ARGUMENT', `${format} images can't have a backing file`, {
+          location: storage.location,
+          hint: 'Leave out what the name says of `backing`.',
+        });
+      }
     }
   }
 }

@@ -1,5 +1,6 @@
 import type { InjectionToken } from 'tsyringe';
 import type { Storage } from '../storage/index.js';
+import type { DRIVER_API_VERSION } from './assert-driver.js';
 import type { Image } from './image.js';
 import type { Measurement, MeasureRequest } from './measure.js';
 import type { OptionSchema, OptionValue, OptionValues } from './options.js';
@@ -77,6 +78,14 @@ export interface CreateOptions {
 export interface BlockDriver {
   /** Name as users write it: `qcow2`, `qed`, `raw`. */
   readonly format: string;
+
+  /**
+   * Version of these interfaces that the driver was written for: {@link DRIVER_API_VERSION} as a literal, so that
+   * it stays what it was when the driver was compiled, and compiling against another version is an error. A
+   * Lamella of another version refuses the driver with `DRIVER_INCOMPATIBLE`. A driver without it is taken as it
+   * is, unless it comes from a package that asks for another version of `@lamella/core`.
+   */
+  readonly apiVersion?: typeof DRIVER_API_VERSION;
 
   /**
    * How surely a head belongs to this format.

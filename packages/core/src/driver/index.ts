@@ -1,7 +1,9 @@
+export { assertDriver, DRIVER_API_VERSION } from './assert-driver.js';
 export * from './bitmaps.js';
 export * from './block-driver.js';
 export * from './check.js';
 export * from './cluster-compressor.js';
+export { DriverCall, openByDriver } from './driver-call.js';
 export * from './driver-registry.js';
 export * from './extent.js';
 export * from './image.js';

@@ -57,8 +57,12 @@ export type ErrorCode =
   | 'WRONG_PASSPHRASE'
   /** Two drivers claim one name. */
   | 'DUPLICATE_DRIVER'
-  /** A third party's driver broke its contract. */
-  | 'DRIVER_FAILED';
+  /** A driver broke its contract: it failed with an error of another kind, or gave something senseless. */
+  | 'DRIVER_FAILED'
+  /** A package that should give drivers is not installed, or exports none. */
+  | 'DRIVER_NOT_FOUND'
+  /** A driver was built for a release of `@lamella/core` whose interfaces differ from these. */
+  | 'DRIVER_INCOMPATIBLE';
 
 /** Where an error happened and what can be done about it. */
 export interface ErrorDetails {
@@ -74,11 +78,19 @@ export interface ErrorDetails {
   readonly chain?: readonly string[] | undefined;
 }
 
+/** The same in every copy of this module: a driver may have been installed with a copy of its own. */
+const BRAND = Symbol.for('lamella.LamellaError');
+
 /**
- * The one error class of Lamella. Its message reads as a sentence: where, what, and what to do;
+ * The one error class of Lamella, also for `instanceof` when several copies of this package are loaded. Its message reads as a sentence: where, what, and what to do;
  * the parts are there as fields as well.
  */
 export class LamellaError extends Error {
+  /** Whether a value is an error of any copy of this class. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return typeof value === 'object' && value !== null && BRAND in value;
+  }
+
   /** Always `LamellaError`. */
   override readonly name = 'LamellaError';
   /** Stable word for the kind of failure. */
@@ -104,6 +116,7 @@ export class LamellaError extends Error {
       sentence(problem, details),
       details.cause === undefined ? undefined : { cause: details.cause },
     );
+    Object.defineProperty(this, BRAND, { value: true });
     this.code = code;
     this.problem = problem;
     this.location = details.location;

@@ -1,4 +1,10 @@
-import { type ChainResolver, closeLayers, Disk, type Layer } from '../chain/index.js';
+import {
+  type ChainResolver,
+  closeLayers,
+  Disk,
+  type ImageName,
+  type Layer,
+} from '../chain/index.js';
 import type { LongOperation } from '../driver/index.js';
 import { LamellaError, throwIfAborted } from '../errors/index.js';
 import { type ChangedImageOptions, changedImage } from './changed-image.js';
@@ -44,7 +50,7 @@ export interface CommitResult {
  */
 export async function commit(
   resolver: ChainResolver,
-  location: string,
+  location: string | ImageName,
   options: CommitOptions = {},
 ): Promise<CommitResult> {
   const { depth = 1 } = options;
@@ -68,7 +74,7 @@ export async function commit(
     const { makeEmpty } = top.image;
     const emptied = options.keep !== true && depth === 1 && makeEmpty !== undefined;
     if (emptied) {
-      throwIfAborted(options.signal, location);
+      throwIfAborted(options.signal, top.storage.location);
       await makeEmpty.call(top.image);
     }
     return { ...result, emptied };

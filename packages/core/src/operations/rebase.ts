@@ -1,4 +1,10 @@
-import { type ChainResolver, closeLayers, Disk, type OpenChain } from '../chain/index.js';
+import {
+  type ChainResolver,
+  closeLayers,
+  Disk,
+  type ImageName,
+  type OpenChain,
+} from '../chain/index.js';
 import type { LongOperation, Reference } from '../driver/index.js';
 import { LamellaError } from '../errors/index.js';
 import { type ChangedImageOptions, changedImage } from './changed-image.js';
@@ -42,7 +48,7 @@ export interface RebaseResult {
  */
 export async function rebase(
   resolver: ChainResolver,
-  location: string,
+  location: string | ImageName,
   options: RebaseOptions,
 ): Promise<RebaseResult> {
   const { unsafe = false } = options;
@@ -57,14 +63,14 @@ export async function rebase(
         'UNSUPPORTED',
         `${top.format} images can't change their backing file`,
         {
-          location,
+          location: top.storage.location,
           hint: 'Convert the image to a format that can, such as qcow2.',
         },
       );
     }
     if (options.compress === true && top.image.compressor === undefined) {
       throw new LamellaError('UNSUPPORTED', 'this image cannot hold compressed clusters', {
-        location,
+        location: top.storage.location,
         hint: 'Leave out compress.',
       });
     }
@@ -113,7 +119,7 @@ async function makeIndependent(
     passphrases: options.passphrases,
   };
   // With the image beside it, a new chain that leads back to the image is a loop.
-  const chain = await resolver.open(name.location, newChain, [top]);
+  const chain = await resolver.open(name, newChain, [top]);
   try {
     const target = new Disk(chain.layers, [], chain.missing);
     const copied = await copyDifferences(disk, top.image, target, options);

@@ -8,6 +8,8 @@ import { __CLASS__Image } from './image.js';
  */
 export class __CLASS__Driver implements BlockDriver {
   readonly format = '__FORMAT__';
+  /** The driver interfaces that this was written for: a Lamella that has others says so instead of failing. */
+  readonly apiVersion = 1;
   readonly supportsBacking = false;
 
   probe(head: Uint8Array): number {

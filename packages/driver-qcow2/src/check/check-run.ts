@@ -77,7 +77,7 @@ export class CheckRun {
     const { clusterSize } = this.geometry;
     if (offset + length - this.storage.size >= clusterSize) {
       this.tally.corruption(
-        `${length} bytes in use reach behind the end of the file by a cluster or more`,
+        `${length} bytes in use at byte ${offset} reach behind the end of the file by a cluster or more`,
         offset,
       );
       return;

@@ -47,7 +47,7 @@ async function compareBlock(
     const stored = loading instanceof Promise ? await loading : loading;
     if (stored === undefined) {
       run.tally.error(
-        'the refcount of a cluster cannot be read',
+        `the refcount of cluster ${cluster} cannot be read`,
         cluster * run.geometry.clusterSize,
       );
       continue;

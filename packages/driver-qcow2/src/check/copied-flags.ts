@@ -2,6 +2,7 @@ import { isPromise, viewOf } from '@lamella/core';
 import { hasFeature, INCOMPATIBLE } from '../header/features.js';
 import { COMPRESSED, COPIED, hostOffset } from '../mapping/l2-entry.js';
 import type { CheckRun } from './check-run.js';
+import { entryText } from './entry-text.js';
 import { overlapOf } from './metadata-map.js';
 
 /** Bytes of the L1 table that are read at once. */
@@ -47,7 +48,8 @@ class CopiedFlags {
     const view = viewOf(piece);
     for (let at = 0; at < piece.length; at += 8) {
       const high = view.getUint32(at);
-      const table = hostOffset(high, view.getUint32(at + 4));
+      const low = view.getUint32(at + 4);
+      const table = hostOffset(high, low);
       if (table === 0) {
         continue;
       }
@@ -56,7 +58,9 @@ class CopiedFlags {
       if (refcount === undefined) {
         continue;
       }
-      if (this.#differs(high, refcount, `L2 table at byte ${table}`, offset + at, this.#repair)) {
+      const index = (offset + at - this.#run.header.l1Offset) / 8;
+      const what = `L2 table at byte ${table} (L1 entry ${index}, ${entryText(high, low)})`;
+      if (this.#differs(high, refcount, what, offset + at, this.#repair)) {
         view.setUint32(at, flagged(high, refcount));
         await storage.write(piece.subarray(at, at + 8), offset + at);
       }
@@ -89,7 +93,13 @@ class CopiedFlags {
       const refcount = isPromise(loading) ? await loading : loading;
       if (
         refcount !== undefined &&
-        this.#differs(high, refcount, `data cluster at byte ${host}`, offset + at, mendable)
+        this.#differs(
+          high,
+          refcount,
+          `data cluster at byte ${host} (L2 entry ${entryText(high, low)})`,
+          offset + at,
+          mendable,
+        )
       ) {
         view.setUint32(at, flagged(high, refcount));
         mended = true;

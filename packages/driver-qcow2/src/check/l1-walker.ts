@@ -1,6 +1,7 @@
 import { viewOf } from '@lamella/core';
 import { hostOffset } from '../mapping/l2-entry.js';
 import type { CheckRun } from './check-run.js';
+import { entryText } from './entry-text.js';
 import { L2Walker } from './l2-walker.js';
 
 /** Bytes of an L1 table that are read at once. */
@@ -39,7 +40,10 @@ export async function walkL1(
       }
       run.step();
       if ((high & RESERVED_HIGH) !== 0 || (low & RESERVED_LOW) !== 0) {
-        run.tally.corruption('an L1 entry has reserved bits set', at + entry);
+        run.tally.corruption(
+          `an L1 entry has reserved bits set: ${entryText(high, low)}`,
+          at + entry,
+        );
       }
       const table = hostOffset(high, low);
       run.count(table, clusterSize);

@@ -4,6 +4,7 @@ import { hasFeature, INCOMPATIBLE } from '../header/features.js';
 import { COMPRESSED, COPIED, hostOffset, ZERO_FLAG } from '../mapping/l2-entry.js';
 import { ALL_SUBCLUSTERS } from '../mapping/subclusters.js';
 import type { CheckRun } from './check-run.js';
+import { entryText } from './entry-text.js';
 import { overlapOf } from './metadata-map.js';
 
 /** Bits 56-61 of a standard descriptor, in its upper half. */
@@ -96,7 +97,10 @@ export class L2Walker {
       return undefined;
     }
     if ((high & RESERVED_HIGH) !== 0 || (low & RESERVED_LOW) !== 0) {
-      this.#run.tally.corruption('an L2 entry has reserved bits set', position);
+      this.#run.tally.corruption(
+        `an L2 entry has reserved bits set: ${entryText(high, low)}`,
+        position,
+      );
     }
     const host = hostOffset(high, low);
     if (host === 0 && !(this.#externalData && (high & COPIED) !== 0)) {

@@ -1,9 +1,13 @@
 import {
   isLamellaError,
   LamellaError,
+  type NameKeys,
+  nameKeys,
   type Storage,
   type StorageDriver,
   type StorageOpenOptions,
+  takeKeysBelow,
+  takeStorage,
 } from '@lamella/core';
 import { injectable } from 'tsyringe';
 import { parseConfig } from './config.js';
@@ -14,8 +18,6 @@ const PREFIX = 'blkdebug:';
 const JSON_PREFIX = 'json:';
 /** Longest configuration file taken, in bytes. */
 const MAX_CONFIG = 1024 * 1024;
-/** A file name within options is a path, whatever it looks like. */
-const LOOKS_LIKE_SCHEME = /^[a-z][a-z0-9+.-]+:/i;
 const RULE = /^(inject-error|set-state)\.(\d+)\.(.+)$/;
 
 /** What a location asks for. */
@@ -82,12 +84,10 @@ function parseName(location: string): Parsed {
 }
 
 function parseOptions(location: string): Parsed {
-  const options: unknown = JSON.parse(location.slice(JSON_PREFIX.length));
-  const values = new Map(
-    typeof options === 'object' && options !== null ? Object.entries(options) : [],
-  );
+  const values = nameKeys(location);
   values.delete('driver');
-  const config = takeText(values, 'config');
+  const config = values.get('config');
+  values.delete('config');
   const image = takeImage(values, location);
   const rules = new Map<string, { name: string; values: Map<string, string> }>();
   for (const [key, value] of values) {
@@ -104,35 +104,26 @@ function parseOptions(location: string): Parsed {
     rule.values.set(option, String(value));
     rules.set(id, rule);
   }
-  return { config: config ?? '', image, rules: [...rules.values()] };
+  return { config: String(config ?? ''), image, rules: [...rules.values()] };
 }
 
 /** What lies below: a file by its name, or another filter by its options. */
-function takeImage(values: Map<string, unknown>, location: string): string {
-  const driver = takeText(values, 'image.driver') ?? 'file';
-  if (driver === 'file') {
-    const filename = takeText(values, 'image.filename');
-    if (filename === undefined) {
-      throw new LamellaError('INVALID_ARGUMENT', 'A block device must be specified for "image"', {
-        location,
-      });
-    }
-    return LOOKS_LIKE_SCHEME.test(filename) ? `./${filename}` : filename;
+function takeImage(values: NameKeys, location: string): string {
+  const node = values.get('image');
+  if (node !== undefined) {
+    throw new LamellaError(
+      'INVALID_ARGUMENT',
+      `Cannot find device='${node}' nor node-name='${node}'`,
+      { location },
+    );
   }
-  const options: Record<string, unknown> = { driver };
-  for (const [key, value] of values) {
-    if (key.startsWith('image.')) {
-      options[key.slice('image.'.length)] = value;
-      values.delete(key);
-    }
+  const image = takeStorage(takeKeysBelow(values, 'image.'));
+  if (image === undefined) {
+    throw new LamellaError('INVALID_ARGUMENT', 'A block device must be specified for "image"', {
+      location,
+    });
   }
-  return `${JSON_PREFIX}${JSON.stringify(options)}`;
-}
-
-function takeText(values: Map<string, unknown>, key: string): string | undefined {
-  const value = values.get(key);
-  values.delete(key);
-  return typeof value === 'string' ? value : undefined;
+  return image;
 }
 
 async function readConfig(

@@ -1,8 +1,9 @@
-import { type CheckFinding, type CheckResult, isLamellaError, type RepairMode } from 'lamella';
+import { type CheckResult, isLamellaError, type RepairMode } from 'lamella';
 import { defineCommand } from '../../command-line/command.js';
 import { Failure, wrongUsage } from '../../command-line/failure.js';
 import { formatJson } from '../../command-line/json.js';
 import type { Session } from '../../command-line/session.js';
+import { findingLines, wantsRebuild } from '../../messages/check-findings.js';
 import { problemText } from '../../messages/problem.js';
 import {
   assertOneNaming,
@@ -72,8 +73,9 @@ export const check = defineCommand<Settings>({
       const { disk } = opened;
       let result = await disk.check({ repair, signal: session.signal });
       const json = settings.output === 'json';
-      if (!json) {
-        sayFindings(session, result.findings);
+      sayFindings(session, result, repair, disk.format);
+      if (wantsRebuild(result.findings)) {
+        throw new Failure('Check failed: Input/output error', { exitCode: EXIT.error });
       }
       const fixed = result.corruptionsFixed + result.leaksFixed > 0;
       const first = result;
@@ -85,7 +87,7 @@ export const check = defineCommand<Settings>({
             'Double checking the fixed image now...\n',
         );
         result = await disk.check({ signal: session.signal });
-        sayFindings(session, result.findings);
+        sayFindings(session, result, 'none', disk.format);
       }
       if (settings.quiet !== true || json) {
         session.out(json ? jsonResult(result, text, disk.format) : humanResult(result));
@@ -107,9 +109,14 @@ export const check = defineCommand<Settings>({
   },
 });
 
-function sayFindings(session: Session, findings: readonly CheckFinding[]): void {
-  for (const { message, kind, fixed } of findings) {
-    session.error(`${kind === 'error' || fixed ? '' : ''}${message}\n`);
+function sayFindings(
+  session: Session,
+  { findings }: CheckResult,
+  repair: RepairMode,
+  format: string,
+): void {
+  for (const line of findingLines(findings, repair, format)) {
+    session.error(`${line}\n`);
   }
 }
 
@@ -163,10 +170,10 @@ function jsonResult(result: CheckResult, filename: string, format: string): stri
     'corruptions-fixed': some(result.corruptionsFixed),
     'compressed-clusters': some(result.compressedClusters),
     'total-clusters': some(result.totalClusters),
+    corruptions: some(result.corruptions),
     'check-errors': result.checkErrors,
     'leaks-fixed': some(result.leaksFixed),
     leaks: some(result.leaks),
-    corruptions: some(result.corruptions),
     'allocated-clusters': some(result.allocatedClusters),
     filename,
     format,

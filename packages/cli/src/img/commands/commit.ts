@@ -16,7 +16,7 @@ import {
   RATE_LIMIT,
 } from '../common-options.js';
 import { readImageName } from '../image-name.js';
-import { openImage, WORKING_DIRECTORY } from '../open-image.js';
+import { imageOf, openImage, WORKING_DIRECTORY } from '../open-image.js';
 import { paceOf } from '../pace.js';
 import { ProgressLine } from '../progress.js';
 
@@ -88,15 +88,13 @@ export const commit = defineCommand<Settings>({
       if (below.length === 0) {
         throw new Failure('Image does not have a backing file');
       }
-      await commitImage(session.lamella.container.resolve(ChainResolver), name.location, {
+      await commitImage(session.lamella.container.resolve(ChainResolver), imageOf(name), {
         format: name.format ?? top.format,
         keep: drop,
         depth,
         cache,
-        options: name.options,
         passphrase: name.passphrase,
         passphrases: name.passphrases,
-        dataFile: name.dataFile,
         dataFilesBeside: WORKING_DIRECTORY,
         pace: paceOf(settings.rate),
         signal: session.signal,

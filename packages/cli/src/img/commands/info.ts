@@ -12,6 +12,7 @@ import { Failure } from '../../command-line/failure.js';
 import { formatJson, type JsonValue } from '../../command-line/json.js';
 import type { Session } from '../../command-line/session.js';
 import { formatSize } from '../../command-line/size.js';
+import { shownLocation } from '../../messages/open-failure.js';
 import {
   assertOneNaming,
   CACHE,
@@ -86,6 +87,8 @@ export const info = defineCommand<Settings>({
 /** One image, with what was asked of it while it was open. */
 interface DescribedImage {
   readonly layer: Layer;
+  /** Its format, or how a driver is called that shows a file as it is. */
+  readonly format: string;
   /** Name that says how to open it again. */
   readonly filename: string;
   readonly children: readonly ChildNode[];
@@ -112,7 +115,12 @@ async function describeChain(
         throw new Failure(`Backing file '${location}' creates an infinite loop.`);
       }
       seen.add(identity ?? location);
-      found.push({ layer, filename: fullFilename(layer, name), children: await childNodes(layer) });
+      found.push({
+        layer,
+        format: name.protocol ?? layer.format,
+        filename: fullFilename(layer, name),
+        children: await childNodes(layer),
+      });
       const { backing } = layer.image.references;
       next =
         settings.chain !== true || backing === undefined
@@ -125,12 +133,18 @@ async function describeChain(
   return found;
 }
 
-/** The location; a name of QEMU's with the secret in it where there is one. */
-function fullFilename({ format, storage }: Layer, { secretId }: OpenableName): string {
-  return secretId === undefined
-    ? storage.location
-    : `json:{"encrypt.key-secret": "${secretId}", "driver": "${format}", ` +
-        `"file": {"driver": "file", "filename": "${storage.location}"}}`;
+/** The location; a name of QEMU's where there is more to say: the secret, or which part of a file is meant. */
+function fullFilename({ format, storage }: Layer, { secretId, options }: OpenableName): string {
+  const said = [
+    ['encrypt.key-secret', secretId],
+    ['offset', options?.offset],
+    ['driver', format],
+    ['size', options?.size],
+  ].flatMap(([key, value]) => (value === undefined ? [] : [`"${key}": ${JSON.stringify(value)}`]));
+  const location = shownLocation(storage.location);
+  return said.length === 1
+    ? location
+    : `json:{${said.join(', ')}, "file": {"driver": "file", "filename": ${JSON.stringify(location)}}}`;
 }
 
 async function childNodes({ storage, dataFile }: Layer): Promise<readonly ChildNode[]> {
@@ -141,14 +155,15 @@ async function childNodes({ storage, dataFile }: Layer): Promise<readonly ChildN
 async function childNode(name: string, storage: Storage): Promise<ChildNode> {
   return {
     name,
-    filename: storage.location,
+    filename: shownLocation(storage.location),
     length: storage.size,
     allocated: await storage.allocatedSize?.(),
   };
 }
 
-function humanInfo({ layer, filename, children }: DescribedImage, session: Session): string {
-  const { image, format } = layer;
+function humanInfo(described: DescribedImage, session: Session): string {
+  const { layer, format, filename, children } = described;
+  const { image } = layer;
   const { backing } = image.references;
   const allocated = children[0]?.allocated;
   const lines = [
@@ -210,8 +225,9 @@ function childLines({ name, filename, length, allocated }: ChildNode): readonly 
   ];
 }
 
-function jsonInfo({ layer, filename, children }: DescribedImage, session: Session): JsonValue {
-  const { image, format } = layer;
+function jsonInfo(described: DescribedImage, session: Session): JsonValue {
+  const { layer, format, filename, children } = described;
+  const { image } = layer;
   const { backing } = image.references;
   const snapshots = image.snapshots?.list() ?? [];
   return {
@@ -266,6 +282,9 @@ const NANOSECONDS = 1_000_000_000n;
 
 /** Where a reference leads; the text itself where that can't be told. */
 function fullName(reference: string, { storage }: Layer, { lamella }: Session): string {
+  if (reference.startsWith('json:')) {
+    return reference;
+  }
   try {
     return lamella.container
       .resolve(ChainResolver)

@@ -1,10 +1,4 @@
-import {
-  type Disk,
-  isLamellaError,
-  type MeasureRequest,
-  parseOptions,
-  readsAsZeroes,
-} from 'lamella';
+import { type Disk, isLamellaError, measureImage } from 'lamella';
 import { defineCommand } from '../../command-line/command.js';
 import { Failure } from '../../command-line/failure.js';
 import { formatJson } from '../../command-line/json.js';
@@ -98,8 +92,7 @@ async function measureDisk(
   disk: Disk | undefined,
 ): Promise<void> {
   const driver = driverOf(session, settings.targetFormat ?? 'raw');
-  const { measure: ask } = driver;
-  if (ask === undefined || NOT_MEASURED.has(driver.format)) {
+  if (driver.measure === undefined || NOT_MEASURED.has(driver.format)) {
     throw new Failure(`Block driver '${driver.format}' does not support size measurement`);
   }
   const schema = createSchema(driver);
@@ -114,18 +107,11 @@ async function measureDisk(
     throw error;
   }
   try {
-    const request: MeasureRequest = {
-      size: disk?.size ?? settings.size ?? 0,
-      options: parseOptions(
-        driver.createOptions ?? {},
-        driverOptions(values),
-        `measuring a ${driver.format} image`,
-      ),
-      backed: values.has('backing_file'),
-      data: disk === undefined ? nothing() : dataOf(disk, values.has('backing_file')),
-      bitmaps: disk?.openLayers[0]?.image.bitmaps?.list(),
-    };
-    const { required, fullyAllocated, bitmaps } = await ask.call(driver, request);
+    const { required, fullyAllocated, bitmaps } = await measureImage(
+      driver,
+      disk ?? settings.size ?? 0,
+      { options: driverOptions(values), backed: values.has('backing_file') },
+    );
     if (settings.output === 'json') {
       session.out(`${formatJson({ bitmaps, required, 'fully-allocated': fullyAllocated })}\n`);
     } else {
@@ -134,18 +120,5 @@ async function measureDisk(
     }
   } catch (error) {
     throw isLamellaError(error) ? new Failure(problemText(error)) : error;
-  }
-}
-
-async function* nothing(): AsyncGenerator<never> {}
-
-async function* dataOf(
-  disk: Disk,
-  topOnly: boolean,
-): AsyncGenerator<{ readonly offset: number; readonly length: number }> {
-  for await (const extent of disk.extents()) {
-    if (!readsAsZeroes(extent) && (!topOnly || extent.layer === 0)) {
-      yield extent;
-    }
   }
 }

@@ -23,7 +23,7 @@ import {
   sourceCacheMode,
 } from '../common-options.js';
 import { readImageName } from '../image-name.js';
-import { openImage, WORKING_DIRECTORY } from '../open-image.js';
+import { imageOf, openImage, WORKING_DIRECTORY } from '../open-image.js';
 import { ProgressLine } from '../progress.js';
 
 /** `rebase`. */
@@ -96,16 +96,14 @@ export const rebase = defineCommand<CommonSettings>({
           `Could not change the backing file to '${backing}': backing format must be specified`,
         );
       }
-      await rebaseImage(session.lamella.container.resolve(ChainResolver), name.location, {
+      await rebaseImage(session.lamella.container.resolve(ChainResolver), imageOf(name), {
         format: name.format ?? top.format,
         backing: named,
         unsafe,
         compress,
         cache,
-        options: name.options,
         passphrase: name.passphrase,
         passphrases: name.passphrases,
-        dataFile: name.dataFile,
         dataFilesBeside: WORKING_DIRECTORY,
         signal: session.signal,
         onProgress: line.update,
@@ -137,10 +135,7 @@ async function assertOpens(
 ): Promise<void> {
   const name = resolver.resolveReference(named, namedBy);
   try {
-    const chain = await resolver.open(name.location, {
-      format: name.format,
-      options: name.options,
-      dataFile: name.dataFile,
+    const chain = await resolver.open(name, {
       dataFilesBeside: WORKING_DIRECTORY,
       metadataOnly: true,
     });
