@@ -10,5 +10,6 @@ export {
   type FilterOptions,
   Lamella,
   type LamellaOptions,
+  type MeasureImageOptions,
   type OverlayOptions,
 } from './lamella.js';

@@ -1,4 +1,4 @@
-import { Failure } from '../command-line/failure.js';
+import { causeOf, Failure } from '../command-line/failure.js';
 import type { Session } from '../command-line/session.js';
 import { createFailureText } from '../messages/create-failure.js';
 import { type CommonSettings, cacheMode } from './common-options.js';
@@ -93,10 +93,13 @@ export async function createTarget(
   try {
     // A backing file that is not there is noticed when the target is opened.
     assertBackingFormat(session, values);
-    await makeImage(session, text, driverOf(session, format), values, true);
+    const { signal } = session;
+    await makeImage(session, text, driverOf(session, format), values, true, { signal });
   } catch (error) {
     const why = error instanceof Failure ? error.message : createFailureText(error, text);
-    throw new Failure(`${text}: error while converting ${format}: ${why}`);
+    throw new Failure(`${text}: error while converting ${format}: ${why}`, {
+      cause: causeOf(error),
+    });
   }
 }
 

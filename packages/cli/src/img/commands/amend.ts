@@ -19,7 +19,7 @@ import {
 } from '../common-options.js';
 import { createSchema, type OptionMap, optionHelp, readOptions } from '../format-options.js';
 import { driverOf, openImage } from '../open-image.js';
-import { ProgressLine } from '../progress.js';
+import { progressOf } from '../progress.js';
 
 interface Settings extends CommonSettings {
   force?: boolean;
@@ -72,8 +72,7 @@ export const amend = defineCommand<Settings>({
         cache: cacheMode(settings.cache),
       },
     );
-    const quiet = settings.quiet === true;
-    const line = new ProgressLine(session, settings.progress === true && !quiet);
+    const line = progressOf(session, settings, { title: 'amend', unit: 'steps' });
     try {
       const [top] = layers;
       const driver = driverOf(session, top.format);
@@ -105,7 +104,7 @@ export const amend = defineCommand<Settings>({
       line.finish();
     } catch (error) {
       line.end();
-      throw isLamellaError(error) ? new Failure(problemText(error)) : error;
+      throw isLamellaError(error) ? new Failure(problemText(error), { cause: error }) : error;
     } finally {
       await disk.close();
     }

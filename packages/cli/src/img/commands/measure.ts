@@ -16,6 +16,7 @@ import {
 } from '../common-options.js';
 import { createSchema, driverOptions, readOptions } from '../format-options.js';
 import { driverOf } from '../open-image.js';
+import { progressOf } from '../progress.js';
 import { openSource, type SnapshotSettings, snapshotOption } from '../source-image.js';
 
 /** qemu-img can't measure these, and scripts that try it count on the error. */
@@ -106,12 +107,19 @@ async function measureDisk(
     }
     throw error;
   }
+  const progress = progressOf(session, {}, { title: 'measure' });
   try {
     const { required, fullyAllocated, bitmaps } = await measureImage(
       driver,
       disk ?? settings.size ?? 0,
-      { options: driverOptions(values), backed: values.has('backing_file') },
+      {
+        options: driverOptions(values),
+        backed: values.has('backing_file'),
+        signal: session.signal,
+        onProgress: progress.update,
+      },
     );
+    progress.finish();
     if (settings.output === 'json') {
       session.out(`${formatJson({ bitmaps, required, 'fully-allocated': fullyAllocated })}\n`);
     } else {
@@ -119,6 +127,7 @@ async function measureDisk(
       session.out(`required size: ${required}\nfully allocated size: ${fullyAllocated}\n${more}`);
     }
   } catch (error) {
-    throw isLamellaError(error) ? new Failure(problemText(error)) : error;
+    progress.end();
+    throw isLamellaError(error) ? new Failure(problemText(error), { cause: error }) : error;
   }
 }
