@@ -104,7 +104,7 @@ compareAll([
   'measure -O qcow2 -l one snap.qcow2',
   'measure -O qcow2 -o backing_file=base.raw over.qcow2',
   'measure -O qcow2 -o preallocation=full --size 1M',
-  `measure -O qcow2 ${SECRETS} -o encrypt.format=luks,encrypt.key-secret=s --size 1G`,
+  `measure -O qcow2 ${SECRETS} -o encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10 --size 1G`,
   `measure --output=json -O qcow2 ${SECRETS} --image-opts driver=qcow2,file.filename=luks.qcow2,encrypt.key-secret=s`,
   'measure -O raw bits.qcow2',
   'measure -O qcow2 -o compat=0.10 bits.qcow2',

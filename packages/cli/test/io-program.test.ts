@@ -1,26 +1,25 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { paths, plainNode } from '@lamella/test-support';
 import t, { type Test } from 'tap';
 
 const PROGRAM = fileURLToPath(new URL('../../bin/lamella-io.cjs', import.meta.url));
 
 /** Runs the installed program in a directory with a raw image of 1 MiB. */
 function prepare(t: Test): (words: readonly string[], input?: string, name?: string) => Ended {
-  const directory = mkdtempSync(join(tmpdir(), 'lamella-io-program-'));
-  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
-  writeFileSync(join(directory, 'a.raw'), Buffer.alloc(1 << 20));
+  const at = paths(t);
+  writeFileSync(at('a.raw'), Buffer.alloc(1 << 20));
   return (words, input = '', name = 'lamella-io') => {
-    const link = join(directory, name);
+    const link = at(name);
     rmSync(link, { force: true });
     symlinkSync(PROGRAM, link);
-    const { status, signal, stdout, stderr } = spawnSync(
-      process.execPath,
-      [link, ...words.slice()],
-      { cwd: directory, encoding: 'utf8', input, timeout: 20_000 },
-    );
+    const { status, signal, stdout, stderr } = spawnSync(...plainNode(link, ...words), {
+      cwd: at(''),
+      encoding: 'utf8',
+      input,
+      timeout: 20_000,
+    });
     return { status, signal, stdout, stderr };
   };
 }

@@ -2,6 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { delimiter, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { outcome, plainNode } from '@lamella/test-support';
 import t from 'tap';
 
 const packageDirectory = fileURLToPath(new URL('../../', import.meta.url));
@@ -9,12 +10,8 @@ const program = join(packageDirectory, 'bin', 'lamella-img.cjs');
 const directory = t.testdir();
 
 function run(words: readonly string[], options: { cwd?: string; name?: string } = {}) {
-  const { stdout, stderr, status } = spawnSync(
-    process.execPath,
-    [options.name ?? program, ...words],
-    { cwd: options.cwd ?? directory, encoding: 'utf8' },
-  );
-  return { stdout, stderr, status };
+  const start = plainNode(options.name ?? program, ...words);
+  return outcome(...start, { cwd: options.cwd ?? directory });
 }
 
 t.test('runs as a program, from its bundle and from its modules alike', async (t) => {
@@ -109,36 +106,11 @@ t.test('drivers of third parties: by option, and by the project', async (t) => {
 
 t.test('Ctrl-C leaves no half-written target', async (t) => {
   const source = join(directory, 'large.raw');
-  execFileSync(process.execPath, [
-    program,
-    'create',
-    '-q',
-    '-o',
-    'preallocation=full',
-    source,
-    '64M',
-  ]);
+  run(['create', '-q', '-o', 'preallocation=full', source, '64M']);
   const target = join(directory, 'half.qcow2');
-  const { status } = spawnSync(
-    'timeout',
-    [
-      '-s',
-      'INT',
-      '1.5',
-      process.execPath,
-      program,
-      'convert',
-      '-S',
-      '0',
-      '-r',
-      '8M',
-      '-O',
-      'qcow2',
-      source,
-      target,
-    ],
-    { encoding: 'utf8' },
-  );
+  const words = ['convert', '-S', '0', '-r', '8M', '-O', 'qcow2', source, target];
+  const [env, args] = plainNode(program, ...words);
+  const { status } = outcome('timeout', ['-s', 'INT', '1.5', env, ...args]);
   t.equal(status, 124, 'it was still at work');
   t.notOk(existsSync(target));
 });

@@ -1,12 +1,11 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { needs } from '@lamella/test-support';
 import t from 'tap';
 import { runOurs, runQemu } from './support/programs.js';
 
-const missing = spawnSync('qemu-img', ['--version']).status !== 0;
-const skip =
-  missing && process.env.LAMELLA_REQUIRE_QEMU !== '1' ? 'not installed: qemu-img' : false;
+const needsQemu = needs('qemu-img', 'qemu-io');
 
 /** Larger and smaller clusters than a step of copying; clusters that the image holds in part. */
 const LAYOUTS = ['cluster_size=64k', 'cluster_size=2M,extended_l2=on', 'cluster_size=4k'];
@@ -20,7 +19,7 @@ const COMMANDS = [
 ];
 
 for (const layout of LAYOUTS) {
-  t.test(`rebase -c keeps the disk and compresses: ${layout}`, { skip }, async (t) => {
+  t.test(`rebase -c keeps the disk and compresses: ${layout}`, needsQemu, async (t) => {
     const directory = t.testdir();
     const sh = (command: string): string =>
       execFileSync('sh', ['-c', command], { cwd: directory, encoding: 'utf8' });
@@ -45,7 +44,7 @@ for (const layout of LAYOUTS) {
   });
 }
 
-t.test('rebase -c refuses formats without compression', { skip }, async (t) => {
+t.test('rebase -c refuses formats without compression', needsQemu, async (t) => {
   const directory = t.testdir();
   execFileSync('qemu-img', ['create', '-q', '-f', 'qed', 'plain.qed', '1M'], { cwd: directory });
   t.same(await runOurs(directory, ['rebase', '-c', '-b', '', 'plain.qed']), {

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { MemoryStorage, type OptionValue, type Storage } from '@lamella/core';
+import { CrashStorage } from '@lamella/driver-testkit';
 import t, { type Test } from 'tap';
-import { CrashStorage } from './support/crash-storage.js';
 import { content, randomSource } from './support/disks.js';
 import {
   PASSPHRASE,

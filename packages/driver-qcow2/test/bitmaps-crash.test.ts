@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import type { Disk, MemoryStorage, OptionValue } from '@lamella/core';
+import { CrashStorage } from '@lamella/driver-testkit';
 import t, { type Test } from 'tap';
 import { type StoredBitmap, storedBitmaps } from './support/bitmaps.js';
-import { CrashStorage } from './support/crash-storage.js';
 import { filled, newImage, openDisk, randomSource } from './support/disks.js';
 import { directory, HAVE_QEMU, qemuCheck, saveFile } from './support/qemu.js';
 import { verify } from './support/verify.js';

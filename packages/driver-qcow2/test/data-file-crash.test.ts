@@ -1,8 +1,8 @@
 import type { OptionValue } from '@lamella/core';
+import { storageContent } from '@lamella/driver-testkit';
 import t, { type Test } from 'tap';
-import { newPair, openPair, type Pair } from './support/data-files.js';
+import { boundariesOf, newPair, openPair, recorded, stateAt } from './support/data-files.js';
 import { content, filled, randomSource } from './support/disks.js';
-import { bytesOf, Journal, JournalledStorage } from './support/journal.js';
 import { verify } from './support/verify.js';
 
 const UNIT = 16384;
@@ -58,18 +58,14 @@ async function assertSurvives(
   const random = randomSource(seed);
   const raw = options.data_file_raw === true;
   const pair = await newPair(UNITS * UNIT, options);
-  const start = { image: await bytesOf(pair.image), data: await bytesOf(pair.data) };
-  const journal = new Journal();
-  const journalled: Pair = {
-    image: new JournalledStorage(pair.image, journal, 'image'),
-    data: new JournalledStorage(pair.data, journal, 'data'),
-  };
+  const crashing = await recorded(pair);
+  const { timeline } = crashing.image;
   const history = new History();
-  const disk = await openPair(journalled, { writable: true });
+  const disk = await openPair(crashing, { writable: true });
   for (let i = 0; i < 50; i += 1) {
     const unit = Math.floor(random() * UNITS);
     const choice = random();
-    const moment = journal.changes.length;
+    const moment = timeline.now;
     if (choice < 0.55) {
       history.note(unit, 1 + i, moment);
       await disk.write(filled(UNIT, 1 + i), unit * UNIT);
@@ -84,28 +80,27 @@ async function assertSurvives(
     } else {
       const { counts } = history;
       await disk.flush();
-      history.flushed(journal.changes.length, counts);
+      history.flushed(timeline.now, counts);
     }
   }
   await disk.close();
-  history.flushed(journal.changes.length, history.counts);
+  history.flushed(timeline.now, history.counts);
   const failures: string[] = [];
-  for (const moment of journal.moments) {
+  const moments = boundariesOf(crashing);
+  for (const moment of moments) {
     for (const chance of CHANCES) {
-      const survives = () => random() < chance;
-      const image = journal.stateOf('image', start.image, moment, survives);
-      const data = journal.stateOf('data', start.data, moment, survives);
+      const { image, data } = stateAt(crashing, moment, () => random() < chance);
       const { corruptions } = await verify(image);
       failures.push(...corruptions.map((text) => `at ${moment}: ${text}`));
       const after = await openPair({ image, data });
       failures.push(...wrongUnits(await content(after), history, moment, 'disk'));
       await after.close();
       if (raw) {
-        failures.push(...wrongUnits(await bytesOf(data), history, moment, 'data file'));
+        failures.push(...wrongUnits(await storageContent(data), history, moment, 'data file'));
       }
     }
   }
-  t.same(failures.slice(0, 10), [], `${journal.moments.length * CHANCES.length} crash states`);
+  t.same(failures.slice(0, 10), [], `${moments.length * CHANCES.length} crash states`);
 }
 
 for (const options of [

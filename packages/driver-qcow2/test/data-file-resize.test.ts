@@ -1,12 +1,18 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { MemoryStorage, type OptionValue, type Preallocation } from '@lamella/core';
-import { InterceptedStorage, type StorageCall } from '@lamella/driver-testkit';
+import { InterceptedStorage, type StorageCall, storageContent } from '@lamella/driver-testkit';
 import { FileStorageDriver } from '@lamella/platform-node';
 import t, { type Test } from 'tap';
-import { newPair, openPair, type Pair } from './support/data-files.js';
+import {
+  boundariesOf,
+  newPair,
+  openPair,
+  type Pair,
+  recorded,
+  stateAt,
+} from './support/data-files.js';
 import { content, driver, filled, randomSource } from './support/disks.js';
-import { bytesOf, Journal, JournalledStorage } from './support/journal.js';
 import {
   directory,
   loadFile,
@@ -120,8 +126,8 @@ t.test('a data file that is kept is not touched by preallocation', async (t) => 
     const data = MemoryStorage.from(filled(M, 9), { location: 'new.data' });
     const pair = await newPair(2 * M, { keep_data_file: true, preallocation }, data);
     t.equal(pair.data.size, 2 * M);
-    t.ok((await bytesOf(pair.data)).subarray(0, M).every((byte) => byte === 9));
-    t.ok((await bytesOf(pair.data)).subarray(M).every((byte) => byte === 0));
+    t.ok((await storageContent(pair.data)).subarray(0, M).every((byte) => byte === 9));
+    t.ok((await storageContent(pair.data)).subarray(M).every((byte) => byte === 0));
   }
 });
 
@@ -135,7 +141,7 @@ t.test('a data file that is longer than the disk never shows through when it gro
       await disk.resize(3 * M, { preallocation });
       t.ok((await content(disk)).subarray(OLD).every((byte) => byte === 0));
       await disk.close();
-      t.ok((await bytesOf(data)).subarray(OLD, 3 * M).every((byte) => byte === 0));
+      t.ok((await storageContent(data)).subarray(OLD, 3 * M).every((byte) => byte === 0));
       t.equal(data.size, 3 * M);
     }
   }
@@ -186,7 +192,7 @@ async function mistakes(
   }
   await disk.close();
   if (options.data_file_raw === true) {
-    const data = await bytesOf(pair.data);
+    const data = await storageContent(pair.data);
     if (data.length < size || Buffer.compare(data.subarray(0, size), wanted) !== 0) {
       found.push(`the data file, of ${data.length} bytes, is not the disk of ${size}`);
     }
@@ -213,31 +219,23 @@ for (const change of CHANGES) {
   const name = JSON.stringify(change);
   t.test(`a crash leaves the old disk or the new one: ${name}`, async (t) => {
     const { pair, expected } = await prepared(change);
-    const start = { image: await bytesOf(pair.image), data: await bytesOf(pair.data) };
-    const journal = new Journal();
-    const disk = await openPair(
-      {
-        image: new JournalledStorage(pair.image, journal, 'image'),
-        data: new JournalledStorage(pair.data, journal, 'data'),
-      },
-      { writable: true },
-    );
+    const crashing = await recorded(pair);
+    const disk = await openPair(crashing, { writable: true });
     await disk.resize(change.to, { preallocation: change.preallocation });
     await disk.close();
     t.same(await verify(pair.image), { corruptions: [], leaks: 0 }, 'clean at the end');
     t.equal(pair.data.size, change.to);
     const random = randomSource(7);
     const failures: string[] = [];
-    for (const moment of journal.moments) {
+    const moments = boundariesOf(crashing);
+    for (const moment of moments) {
       for (const chance of [0, 0.5, 1]) {
-        const survives = () => random() < chance;
-        const image = journal.stateOf('image', start.image, moment, survives);
-        const data = journal.stateOf('data', start.data, moment, survives);
-        const found = await mistakes({ image, data }, change, expected);
+        const state = stateAt(crashing, moment, () => random() < chance);
+        const found = await mistakes(state, change, expected);
         failures.push(...found.map((text) => `at ${moment}: ${text}`));
       }
     }
-    t.same(failures.slice(0, 5), [], `${journal.moments.length * 3} crash states`);
+    t.same(failures.slice(0, 5), [], `${moments.length * 3} crash states`);
   });
 
   t.test(`no space at any moment leaves both files consistent: ${name}`, async (t) => {

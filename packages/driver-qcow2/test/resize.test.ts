@@ -6,9 +6,8 @@ import {
   type Preallocation,
   type Storage,
 } from '@lamella/core';
-import { InterceptedStorage, type StorageCall } from '@lamella/driver-testkit';
+import { CrashStorage, InterceptedStorage, type StorageCall } from '@lamella/driver-testkit';
 import t, { type Test } from 'tap';
-import { CrashStorage } from './support/crash-storage.js';
 import { content, filled, newImage, openDisk, randomSource } from './support/disks.js';
 import { newEncrypted, PASSPHRASE } from './support/encrypted.js';
 import {

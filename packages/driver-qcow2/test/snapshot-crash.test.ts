@@ -1,6 +1,6 @@
 import type { OptionValue } from '@lamella/core';
+import { CrashStorage } from '@lamella/driver-testkit';
 import t from 'tap';
-import { CrashStorage } from './support/crash-storage.js';
 import {
   compressingDriver,
   content,

@@ -1,42 +1,14 @@
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rmSync } from 'node:fs';
 import { Disk } from '@lamella/core';
 import { type FileStorage, FileStorageDriver } from '@lamella/platform-node';
+import { needs, paths, qemuIo, run } from '@lamella/test-support';
 import t from 'tap';
 import { driver, KIB, MIB, pattern, sameBytes } from './helpers.js';
 
 const files = new FileStorageDriver();
-const directory = mkdtempSync(join(tmpdir(), 'lamella-qed-'));
-t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+const at = paths(t);
 
-function run(command: string, ...args: readonly string[]): string {
-  return execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
-}
-
-/** qemu-io commands, each a pattern to write or to expect. */
-function qemuIo(path: string, ...commands: readonly string[]): void {
-  const output = run('qemu-io', '-f', 'qed', ...commands.flatMap((c) => ['-c', c]), path);
-  if (/failed|error/i.test(output)) {
-    throw new Error(output);
-  }
-}
-
-function hasQemu(): boolean {
-  try {
-    run('qemu-img', '--version');
-    run('qemu-io', '--version');
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-const skip =
-  hasQemu() || process.env.LAMELLA_REQUIRE_QEMU === '1'
-    ? {}
-    : { skip: 'qemu-img and qemu-io are not installed' };
+const skip = needs('qemu-img', 'qemu-io');
 
 async function openFile(path: string, writable: boolean): Promise<Disk> {
   const storage: FileStorage = await files.open(path, { writable });
@@ -83,7 +55,7 @@ for (const [clusterSize, tableSize] of ONLY_HERE) {
   t.test(
     `written and read here only: cluster_size ${clusterSize}, table_size ${tableSize}`,
     async (t) => {
-      const path = join(directory, 'only.qed');
+      const path = at('only.qed');
       const largest = ((clusterSize * tableSize) / 8) ** 2 * clusterSize;
       const size = Math.min(2 ** 52, largest);
       await createFile(path, size, clusterSize, tableSize);
@@ -105,7 +77,7 @@ for (const [clusterSize, tableSize] of ONLY_HERE) {
 
 t.test('what QEMU makes and then cannot open itself', skip, async (t) => {
   for (const [clusterSize, tableSize] of ONLY_HERE) {
-    const path = join(directory, 'unopened.qed');
+    const path = at('unopened.qed');
     const options = `cluster_size=${clusterSize},table_size=${tableSize}`;
     try {
       run('qemu-img', 'create', '-q', '-f', 'qed', '-o', options, path, '200M');
@@ -122,7 +94,7 @@ t.test('what QEMU makes and then cannot open itself', skip, async (t) => {
 
 for (const [clusterSize, tableSize] of GEOMETRIES) {
   const name = `cluster_size ${clusterSize}, table_size ${tableSize}`;
-  const path = join(directory, `${clusterSize}-${tableSize}.qed`);
+  const path = at(`${clusterSize}-${tableSize}.qed`);
   const size = Math.max(512 * MIB, clusterSize * 4);
   const far = size - 70 * KIB;
 
@@ -138,7 +110,7 @@ for (const [clusterSize, tableSize] of GEOMETRIES) {
       path,
       String(size),
     );
-    qemuIo(path, 'write -P 17 5k 11k', `write -P 18 ${far} 70k`, 'write -z 128M 1M');
+    qemuIo('qed', path, 'write -P 17 5k 11k', `write -P 18 ${far} 70k`, 'write -z 128M 1M');
     const disk = await openFile(path, true);
     t.equal(disk.size, size);
     t.same(disk.layers[0]?.options, { cluster_size: clusterSize, table_size: tableSize });
@@ -152,6 +124,7 @@ for (const [clusterSize, tableSize] of GEOMETRIES) {
     await disk.close();
     t.match(run('qemu-img', 'check', '-f', 'qed', path), /No errors/);
     qemuIo(
+      'qed',
       path,
       'read -P 17 5k 5k',
       'read -P 19 10k 20k',
@@ -175,6 +148,7 @@ for (const [clusterSize, tableSize] of GEOMETRIES) {
     await disk.close();
     t.match(run('qemu-img', 'check', '-f', 'qed', path), /No errors/);
     qemuIo(
+      'qed',
       path,
       ...[2, 3, 4, 5, 6].map((i) => `read -P ${i} ${i * 2050}k 9k`),
       'read -P 1 2050k 2k',
@@ -188,7 +162,7 @@ for (const [clusterSize, tableSize] of GEOMETRIES) {
 }
 
 t.test('the largest geometry', async (t) => {
-  const path = join(directory, 'huge.qed');
+  const path = at('huge.qed');
   const size = 2 ** 52;
   await createFile(path, size, 64 * MIB, 16);
   const before = process.memoryUsage().arrayBuffers;
@@ -205,7 +179,7 @@ t.test('the largest geometry', async (t) => {
 });
 
 t.test('an image that QEMU left in use', skip, async (t) => {
-  const path = join(directory, 'dirty.qed');
+  const path = at('dirty.qed');
   run('qemu-img', 'create', '-q', '-f', 'qed', path, '64M');
   // `abort` ends qemu-io as a crash would.
   try {
@@ -223,7 +197,7 @@ t.test('an image that QEMU left in use', skip, async (t) => {
 });
 
 t.test('resized here, backing named here', skip, async (t) => {
-  const path = join(directory, 'resized.qed');
+  const path = at('resized.qed');
   const storage = await files.create(path, { overwrite: true });
   await driver.create(storage, {
     size: MIB,

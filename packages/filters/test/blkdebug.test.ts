@@ -1,8 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import { BlkdebugDriver, FaultStorage } from '@lamella/filters';
+import { paths } from '@lamella/test-support';
 import { type Disk, Lamella, STORAGE_DRIVER } from 'lamella';
 import t from 'tap';
-import { bytesOf, folder } from './helpers.js';
+import { bytesOf } from './helpers.js';
 
 const SIZE = 1024 * 1024;
 const CLUSTER = 65_536;
@@ -30,7 +31,7 @@ function faultsOf(disk: Disk): FaultStorage {
 }
 
 t.test('rules tell guest data from metadata, for every format', async (t) => {
-  const at = folder(t);
+  const at = paths(t);
   for (const format of ['raw', 'qcow2', 'qed']) {
     const path = at(`a.${format}`);
     await lamella.create(path, { format, size: SIZE });
@@ -47,7 +48,7 @@ t.test('rules tell guest data from metadata, for every format', async (t) => {
 });
 
 t.test('what a driver reads for itself is not the guest reading', async (t) => {
-  const at = folder(t);
+  const at = paths(t);
   for (const format of ['qcow2', 'qed']) {
     const path = at(`c.${format}`);
     await lamella.create(path, { format, size: SIZE });
@@ -64,7 +65,7 @@ t.test('what a driver reads for itself is not the guest reading', async (t) => {
 });
 
 t.test('an image whose write failed is sound', async (t) => {
-  const at = folder(t);
+  const at = paths(t);
   for (const format of ['qcow2', 'qed']) {
     const path = at(`b.${format}`);
     await lamella.create(path, { format, size: SIZE });
@@ -88,7 +89,7 @@ t.test('an image whose write failed is sound', async (t) => {
 });
 
 t.test('states: the second write fails, and only that one', async (t) => {
-  const at = folder(t);
+  const at = paths(t);
   await lamella.create(at('a.raw'), { format: 'raw', size: SIZE });
   const rules = {
     'set-state': [
@@ -106,7 +107,7 @@ t.test('states: the second write fails, and only that one', async (t) => {
 });
 
 t.test('a request stops at a breakpoint until it is resumed', async (t) => {
-  const at = folder(t);
+  const at = paths(t);
   await lamella.create(at('a.qcow2'), { format: 'qcow2', size: SIZE });
   await using disk = await lamella.open(`blkdebug::${at('a.qcow2')}`, { writable: true });
   const { breakpoints } = faultsOf(disk);
@@ -130,7 +131,7 @@ t.test('a request stops at a breakpoint until it is resumed', async (t) => {
 });
 
 t.test('a configuration file, and what can be wrong with one', async (t) => {
-  const at = folder(t);
+  const at = paths(t);
   await lamella.create(at('a.raw'), { format: 'raw', size: SIZE });
   const open = (text: string): Promise<Disk> => {
     writeFileSync(at('rules.conf'), text);
@@ -164,7 +165,7 @@ t.test('a configuration file, and what can be wrong with one', async (t) => {
 });
 
 t.test('an image may not reach out of its directory through the filter', async (t) => {
-  const at = folder(t);
+  const at = paths(t);
   await lamella.create(at('secret.raw'), { format: 'raw', size: SIZE });
   await lamella.create(at('top.qcow2'), {
     format: 'qcow2',

@@ -1,11 +1,12 @@
 import { type Alarm, CLOCK, type Clock, LamellaError } from '@lamella/core';
+import { paths } from '@lamella/test-support';
 import t from 'tap';
-import { bytesOf, folder, withFilters } from './helpers.js';
+import { bytesOf, withFilters } from './helpers.js';
 
 const KIB = 1024;
 
 t.test('read-only: shows the disk and refuses writes', async (t) => {
-  const at = folder(t);
+  const at = paths(t);
   const lamella = withFilters();
   await lamella.create(at('a.qcow2'), { format: 'qcow2', size: 64 * KIB });
   await using disk = await lamella.open(at('a.qcow2'), { writable: true });
@@ -19,7 +20,7 @@ t.test('read-only: shows the disk and refuses writes', async (t) => {
 });
 
 t.test('statistics: counts what comes through, failures too', async (t) => {
-  const at = folder(t);
+  const at = paths(t);
   const lamella = withFilters();
   await lamella.create(at('a.qcow2'), { format: 'qcow2', size: 256 * KIB });
   await using disk = await lamella.open(at('a.qcow2'), { writable: true });
@@ -67,7 +68,7 @@ class PatientClock implements Clock {
 }
 
 t.test('throttle: bytes and requests a second', async (t) => {
-  const at = folder(t);
+  const at = paths(t);
   for (const [options, request, count, milliseconds] of [
     [{ 'bps-total': '1M' }, 64 * KIB, 160, 10_000],
     [{ 'iops-read': 100 }, 512, 500, 5000],
@@ -93,7 +94,7 @@ t.test('throttle: bytes and requests a second', async (t) => {
 });
 
 t.test('throttle: contradictory limits', async (t) => {
-  const at = folder(t);
+  const at = paths(t);
   const lamella = withFilters();
   await lamella.create(at('a.raw'), { format: 'raw', size: 1024 });
   await using disk = await lamella.open(at('a.raw'), { format: 'raw' });
@@ -107,7 +108,7 @@ t.test('throttle: contradictory limits', async (t) => {
 });
 
 t.test('copy-on-read: what is read moves up, once', async (t) => {
-  const at = folder(t);
+  const at = paths(t);
   const lamella = withFilters();
   const size = 1024 * KIB;
   await lamella.create(at('base.raw'), { format: 'raw', size });
@@ -143,7 +144,7 @@ t.test('copy-on-read: what is read moves up, once', async (t) => {
 });
 
 t.test('an image within an image', async (t) => {
-  const at = folder(t);
+  const at = paths(t);
   const lamella = withFilters();
   await lamella.create(at('inner.qcow2'), { format: 'qcow2', size: 256 * KIB });
   await using file = await lamella.open(at('inner.qcow2'), { format: 'raw' });
@@ -162,7 +163,7 @@ t.test('an image within an image', async (t) => {
 });
 
 t.test('an image on a disk may not name other files', async (t) => {
-  const at = folder(t);
+  const at = paths(t);
   const lamella = withFilters();
   await lamella.create(at('base.raw'), { format: 'raw', size: 64 * KIB });
   await lamella.create(at('top.qcow2'), {

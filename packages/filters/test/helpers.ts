@@ -1,7 +1,4 @@
 import 'reflect-metadata';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import {
   CopyOnReadDriver,
   PartitionDriver,
@@ -10,7 +7,6 @@ import {
   ThrottleDriver,
 } from '@lamella/filters';
 import { type Disk, Lamella } from 'lamella';
-import type { Test } from 'tap';
 
 /** A set-up with all filters. */
 export function withFilters(): Lamella {
@@ -20,13 +16,6 @@ export function withFilters(): Lamella {
     .register(ReadOnlyDriver)
     .register(StatisticsDriver)
     .register(ThrottleDriver);
-}
-
-/** Paths in a folder of its own for one test. */
-export function folder(t: Test): (name: string) => string {
-  const directory = mkdtempSync(join(tmpdir(), 'lamella-filters-'));
-  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
-  return (name) => join(directory, name);
 }
 
 /** Bytes of a disk. */

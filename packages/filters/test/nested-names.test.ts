@@ -1,7 +1,8 @@
 import { BlkdebugDriver } from '@lamella/filters';
+import { paths } from '@lamella/test-support';
 import { Lamella, type ReferenceRequest, STORAGE_DRIVER } from 'lamella';
 import t, { type Test } from 'tap';
-import { bytesOf, folder } from './helpers.js';
+import { bytesOf } from './helpers.js';
 
 const SIZE = 131_072;
 
@@ -21,7 +22,7 @@ function filtered(filename: string, filters: number): object {
 
 /** Two images with 1 and 2 in all bytes, and an overlay on the first that has 7 in its first sector. */
 async function images(t: Test) {
-  const at = folder(t);
+  const at = paths(t);
   for (const [name, byte] of [
     ['one.raw', 1],
     ['two.raw', 2],

@@ -1,8 +1,9 @@
 import { crc32 } from 'node:zlib';
 import { MemoryStorage } from '@lamella/core';
 import { readPartitions } from '@lamella/filters';
+import { paths } from '@lamella/test-support';
 import t from 'tap';
-import { bytesOf, folder, withFilters } from './helpers.js';
+import { bytesOf, withFilters } from './helpers.js';
 
 const SECTOR = 512;
 const SECTORS = 2048;
@@ -86,7 +87,7 @@ t.test('GPT: the first table, or its copy at the end', async (t) => {
 });
 
 t.test('a partition is a disk of its own', async (t) => {
-  const at = folder(t);
+  const at = paths(t);
   const lamella = withFilters();
   await lamella.create(at('a.qcow2'), { format: 'qcow2', size: SECTORS * SECTOR });
   await using disk = await lamella.open(at('a.qcow2'), { writable: true });
@@ -107,7 +108,7 @@ t.test('a partition is a disk of its own', async (t) => {
 });
 
 t.test('tables that are damaged or absurd', async (t) => {
-  const at = folder(t);
+  const at = paths(t);
   const lamella = withFilters();
   const tries: [string, (disk: Buffer) => void, string, Buffer?][] = [
     ['no table', (disk) => disk.fill(0, 510, 512), 'WRONG_FORMAT'],

@@ -1,12 +1,13 @@
+import { outcome, paths, run } from '@lamella/test-support';
 import { type Disk, Lamella } from 'lamella';
 import t from 'tap';
-import { directory, pattern } from './support/files.js';
-import { outcome, run, skipWithoutQemu } from './support/qemu.js';
+import { pattern } from './support/files.js';
+import { skipWithoutQemu } from './support/qemu.js';
 
 const M = 1024 * 1024;
 const SIZE = 8 * M;
 const lamella = new Lamella();
-const at = directory(t);
+const at = paths(t);
 
 /** Copies ranges of one disk into another. */
 async function copy(from: Disk, to: Disk, bitmap: string): Promise<number> {
@@ -50,7 +51,7 @@ t.test('an incremental backup', skipWithoutQemu, async (t) => {
   await disk.bitmaps.clear('since full');
   t.equal(await copy(disk, target, 'since full'), 0);
   await Promise.all([disk.close(), target.close()]);
-  t.equal(outcome('qemu-img', 'compare', live, backup).status, 0, 'the backup is complete');
+  t.equal(outcome('qemu-img', ['compare', live, backup]).status, 0, 'the backup is complete');
 });
 
 t.test('a commit is recorded by the base', skipWithoutQemu, async (t) => {
@@ -84,7 +85,7 @@ t.test('a commit is recorded by the base', skipWithoutQemu, async (t) => {
   ]);
   t.same(await recorded(top, 'top'), [], 'the overlay shows what it showed before');
   for (const path of [base, top]) {
-    t.equal(outcome('qemu-img', 'check', path).status, 0);
+    t.equal(outcome('qemu-img', ['check', path]).status, 0);
   }
 });
 

@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs';
+import { outcome, paths, run } from '@lamella/test-support';
 import { Lamella } from 'lamella';
 import t from 'tap';
 import {
@@ -13,11 +14,11 @@ import {
   RAW,
   scribble,
 } from './support/chains.js';
-import { directory, pattern } from './support/files.js';
-import { outcome, run, skipWithoutQemu } from './support/qemu.js';
+import { pattern } from './support/files.js';
+import { skipWithoutQemu } from './support/qemu.js';
 
 const lamella = new Lamella();
-const at = directory(t);
+const at = paths(t);
 const SIZE = 9 * MIB + 512;
 
 for (const overlay of [QED, LARGE_QED, QCOW2, QCOW2_V2, QCOW2_EXTENDED]) {
@@ -58,7 +59,7 @@ for (const overlay of [QED, LARGE_QED, QCOW2, QCOW2_V2, QCOW2_EXTENDED]) {
         [lower, base],
       ] as const) {
         if (format !== 'raw') {
-          const { status, stdout, stderr } = outcome('qemu-img', 'check', '-f', format, path);
+          const { status, stdout, stderr } = outcome('qemu-img', ['check', '-f', format, path]);
           t.equal(status, 0, `qemu-img check: ${stdout}${stderr}`);
         }
       }

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { statSync } from 'node:fs';
 import { NATIVE_CALLS, type NativeCalls, nativeCalls } from '@lamella/platform-node';
+import { paths } from '@lamella/test-support';
 import fc from 'fast-check';
 import { Lamella } from 'lamella';
 import t from 'tap';
 import { contentOf, MIB, QCOW2_EXTENDED, QCOW2_V2, QED } from './support/chains.js';
-import { directory, pattern } from './support/files.js';
+import { pattern } from './support/files.js';
 
-const at = directory(t);
+const at = paths(t);
 const CLUSTER = 65536;
 const SIZE = 6 * MIB + 1536;
 

@@ -1,4 +1,5 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
+import { paths } from '@lamella/test-support';
 import { Lamella } from 'lamella';
 import t from 'tap';
 import {
@@ -13,10 +14,10 @@ import {
   RAW,
   scribble,
 } from './support/chains.js';
-import { directory, pattern } from './support/files.js';
+import { pattern } from './support/files.js';
 
 const lamella = new Lamella();
-const at = directory(t);
+const at = paths(t);
 const SIZE = 9 * MIB + 512;
 
 t.test('every format into every other shows the same', async (t) => {

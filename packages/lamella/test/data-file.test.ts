@@ -1,9 +1,10 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { outcome, qemuIo, run } from '@lamella/test-support';
 import { Lamella } from 'lamella';
 import t from 'tap';
 import { readAt } from './support/files.js';
-import { outcome, qemuIo, run, skipWithoutQemu } from './support/qemu.js';
+import { skipWithoutQemu } from './support/qemu.js';
 import { failure, openFilesIn, photograph, sandbox } from './support/sandbox.js';
 
 const MIB = 1024 * 1024;
@@ -207,9 +208,9 @@ t.test('locks, as QEMU sees them', skipWithoutQemu, async (t) => {
   await using disk = await lamella.open(path, { writable: true });
   const reopened = await failure(() => lamella.open(path));
   t.equal(reopened.code, 'LOCKED');
-  t.match(outcome('qemu-io', '-f', 'qcow2', '-c', 'read 0 512', path).stderr, /lock/);
+  t.match(outcome('qemu-io', ['-f', 'qcow2', '-c', 'read 0 512', path]).stderr, /lock/);
   t.match(
-    outcome('qemu-img', 'resize', '-f', 'raw', data, '2M').stderr,
+    outcome('qemu-img', ['resize', '-f', 'raw', data, '2M']).stderr,
     /lock/,
     'the data file may not be resized by others',
   );

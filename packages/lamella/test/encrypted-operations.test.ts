@@ -1,9 +1,9 @@
+import { paths } from '@lamella/test-support';
 import { Lamella } from 'lamella';
 import t from 'tap';
-import { directory } from './support/files.js';
 
 const lamella = new Lamella();
-const at = directory(t);
+const at = paths(t);
 const LUKS = { 'encrypt.format': 'luks', 'encrypt.iter-time': 1 };
 const M = 1024 * 1024;
 

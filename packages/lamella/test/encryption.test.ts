@@ -1,20 +1,13 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { paths } from '@lamella/test-support';
 import { Lamella } from 'lamella';
-import t, { type Test } from 'tap';
+import t from 'tap';
 
 const SIZE = 1024 * 1024;
 const LUKS = { 'encrypt.format': 'luks', 'encrypt.iter-time': 1 };
 
-function directory(t: Test): (name: string) => string {
-  const path = mkdtempSync(join(tmpdir(), 'lamella-encryption-'));
-  t.teardown(() => rmSync(path, { recursive: true, force: true }));
-  return (name) => join(path, name);
-}
-
 t.test('a chain of encrypted images, each with a passphrase of its own', async (t) => {
-  const at = directory(t);
+  const at = paths(t);
   const lamella = new Lamella();
   await lamella.create(at('base.qcow2'), {
     format: 'qcow2',
@@ -93,7 +86,7 @@ t.test('a chain of encrypted images, each with a passphrase of its own', async (
 t.test(
   'a passphrase without encryption is refused on making an image, and of no effect on opening',
   async (t) => {
-    const at = directory(t);
+    const at = paths(t);
     const lamella = new Lamella();
     await lamella.create(at('plain.qcow2'), { format: 'qcow2', size: SIZE });
     await t.rejects(

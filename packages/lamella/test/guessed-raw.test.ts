@@ -1,9 +1,9 @@
 import { writeFileSync } from 'node:fs';
+import { paths } from '@lamella/test-support';
 import { Lamella } from 'lamella';
 import t from 'tap';
-import { directory } from './support/files.js';
 
-const at = directory(t);
+const at = paths(t);
 const lamella = new Lamella();
 const QCOW2 = Buffer.concat([Buffer.from('QFI\xfb', 'latin1'), Buffer.from([0, 0, 0, 3])]);
 const QED = Buffer.from('QED\0');

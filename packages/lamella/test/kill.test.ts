@@ -1,15 +1,16 @@
+import { outcome, paths } from '@lamella/test-support';
 import { Lamella } from 'lamella';
 import t from 'tap';
 import { type LastWords, writeUntilKilled } from './kill/victim.js';
 import { contentOf, type Kind, MIB, make, RAW } from './support/chains.js';
-import { directory, randoms } from './support/files.js';
-import { outcome, skipWithoutQemu } from './support/qemu.js';
+import { randoms } from './support/files.js';
+import { skipWithoutQemu } from './support/qemu.js';
 
 /** How often a writer of each kind is killed; `npm run soak:kill` asks for 200. */
 const ROUNDS = Number(process.env.LAMELLA_KILL_ROUNDS ?? 7);
 const SIZE = 9 * MIB;
 const lamella = new Lamella();
-const at = directory(t);
+const at = paths(t);
 
 const SUBJECTS: readonly Kind[] = [
   RAW,
@@ -91,7 +92,7 @@ for (const [number, kind] of SUBJECTS.entries()) {
           const result = await lamella.check(path);
           leaks += result.leaks;
           t.match(result, { corruptions: 0, checkErrors: 0 }, `round ${round}: before a repair`);
-          const { status } = outcome('qemu-img', 'check', '-f', kind.format, path);
+          const { status } = outcome('qemu-img', ['check', '-f', kind.format, path]);
           t.equal(status, result.leaks === 0 ? 0 : 3, 'and qemu-img agrees');
         }
         const readOnly = await contentOf(lamella, path, kind.format);
@@ -104,7 +105,7 @@ for (const [number, kind] of SUBJECTS.entries()) {
         if (kind.format !== 'raw') {
           const result = await lamella.check(path);
           t.match(result, { corruptions: 0, leaks: 0, checkErrors: 0 }, `round ${round}: check`);
-          const { status, stdout } = outcome('qemu-img', 'check', '-f', kind.format, path);
+          const { status, stdout } = outcome('qemu-img', ['check', '-f', kind.format, path]);
           t.equal(status, 0, `and qemu-img agrees: ${stdout}`);
         }
       }

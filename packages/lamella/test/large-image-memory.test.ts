@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { plainNode, run } from '@lamella/test-support';
 import t from 'tap';
-import { run, skipWithoutQemu } from './support/qemu.js';
+import { skipWithoutQemu } from './support/qemu.js';
 import { sandbox } from './support/sandbox.js';
 
 const MIB = 1024 ** 2;
@@ -14,9 +15,7 @@ const READS = 60_000;
 const CHILD = fileURLToPath(new URL('./support/random-reads-child.js', import.meta.url));
 
 function measure(path: string, cacheSize: number): { growth: number; peak: number } {
-  // Without what tap has every Node.js process load, which takes more than all that is measured here.
-  const program = ['-u', 'NODE_OPTIONS', process.execPath, CHILD];
-  const output = execFileSync('env', [...program, path, `${cacheSize}`, `${READS}`], {
+  const output = execFileSync(...plainNode(CHILD, path, `${cacheSize}`, `${READS}`), {
     encoding: 'utf8',
     timeout: 300_000,
   });

@@ -1,12 +1,12 @@
 import { statSync } from 'node:fs';
+import { paths, run } from '@lamella/test-support';
 import { Lamella } from 'lamella';
 import t from 'tap';
 import { MIB, make, QCOW2, RAW, scribble } from './support/chains.js';
-import { directory } from './support/files.js';
-import { run, skipWithoutQemu } from './support/qemu.js';
+import { skipWithoutQemu } from './support/qemu.js';
 
 const lamella = new Lamella();
-const at = directory(t);
+const at = paths(t);
 
 function theirs(...words: readonly string[]): { required: number; 'fully-allocated': number } {
   return JSON.parse(run('qemu-img', 'measure', '--output=json', ...words));

@@ -1,12 +1,13 @@
 import { copyFileSync, readFileSync, statSync, truncateSync } from 'node:fs';
+import { outcome, paths, qemuIo, run } from '@lamella/test-support';
 import { type CheckResult, Lamella, type RepairMode } from 'lamella';
 import t from 'tap';
-import { directory, getUint64, setUint64 } from './support/files.js';
-import { outcome, qemuIo, run, skipWithoutQemu } from './support/qemu.js';
+import { getUint64, setUint64 } from './support/files.js';
+import { skipWithoutQemu } from './support/qemu.js';
 
 const CLUSTER = 65536;
 const lamella = new Lamella();
-const at = directory(t);
+const at = paths(t);
 
 interface Damage {
   readonly name: string;
@@ -124,7 +125,7 @@ for (const { name, harm, size } of DAMAGES) {
     for (const [repair, flags] of REPAIRS) {
       copyFileSync(damaged, ours);
       copyFileSync(damaged, theirs);
-      const answer = outcome('qemu-img', 'check', '-f', 'qed', '--output=json', ...flags, theirs);
+      const answer = outcome('qemu-img', ['check', '-f', 'qed', '--output=json', ...flags, theirs]);
       const expected: unknown = JSON.parse(answer.stdout);
       const result = await lamella.check(ours, { format: 'qed', repair });
       const found = counts(result);
@@ -181,13 +182,13 @@ t.test('QEMU finds nothing wrong with parked clusters', skipWithoutQemu, async (
   setUint64(path, 16, 2);
   const map = () => run('qemu-img', 'map', '--output=json', path);
   const before = map();
-  t.equal(outcome('qemu-img', 'check', path).status, 3, 'leaks');
+  t.equal(outcome('qemu-img', ['check', path]).status, 3, 'leaks');
   await (await lamella.open(path, { writable: true })).close();
-  t.equal(outcome('qemu-img', 'check', path).status, 0);
+  t.equal(outcome('qemu-img', ['check', path]).status, 0);
   t.equal(map(), before);
   run('qemu-img', 'resize', '-q', path, '3G');
   qemuIo('qed', path, 'read -P 0 64M 4M', 'write -P 8 64M 192k', 'read -P 5 0 64k');
-  t.equal(outcome('qemu-img', 'check', path).status, 0);
+  t.equal(outcome('qemu-img', ['check', path]).status, 0);
   const disk = await lamella.open(path, { writable: true });
   const found = Buffer.alloc(256 * 1024);
   await disk.read(found, 64 * 1024 * 1024);

@@ -1,4 +1,5 @@
 import { copyFileSync, rmSync } from 'node:fs';
+import { outcome, paths, run } from '@lamella/test-support';
 import { Lamella } from 'lamella';
 import t from 'tap';
 import {
@@ -12,11 +13,11 @@ import {
   RAW,
   scribble,
 } from './support/chains.js';
-import { directory, pattern } from './support/files.js';
-import { outcome, run, skipWithoutQemu } from './support/qemu.js';
+import { pattern } from './support/files.js';
+import { skipWithoutQemu } from './support/qemu.js';
 
 const lamella = new Lamella();
-const at = directory(t);
+const at = paths(t);
 const SIZE = 9 * MIB + 512;
 
 // qcow2 joins this list as soon as its driver has setBacking.
@@ -45,7 +46,7 @@ for (const overlay of [QED, LARGE_QED]) {
       t.equal(Buffer.compare(await contentOf(lamella, path, 'qed'), before), 0, 'reads the same');
       const info: unknown = JSON.parse(run('qemu-img', 'info', '--output=json', path));
       t.match(info, { 'backing-filename': 'new.raw', 'backing-filename-format': 'raw' });
-      t.equal(outcome('qemu-img', 'check', '-f', 'qed', path).status, 0);
+      t.equal(outcome('qemu-img', ['check', '-f', 'qed', path]).status, 0);
       run('qemu-img', 'convert', '-f', 'qed', '-O', 'raw', path, at('flat.raw'));
       t.equal(Buffer.compare(await contentOf(lamella, at('flat.raw'), 'raw'), before), 0);
     });
@@ -61,7 +62,7 @@ for (const overlay of [QED, LARGE_QED]) {
     rmSync(at('old.raw'));
     t.equal(Buffer.compare(await contentOf(lamella, path, 'qed'), before), 0);
     t.notMatch(run('qemu-img', 'info', path), /backing/);
-    t.equal(outcome('qemu-img', 'check', '-f', 'qed', path).status, 0);
+    t.equal(outcome('qemu-img', ['check', '-f', 'qed', path]).status, 0);
   });
 }
 

@@ -1,8 +1,9 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { closeSync, openSync, readFileSync, statSync, truncateSync, writeSync } from 'node:fs';
 import { FileStorageDriver } from '@lamella/platform-node';
+import { paths } from '@lamella/test-support';
 import t from 'tap';
-import { directory, fails, HELPERS, pattern } from './helpers.js';
+import { fails, HELPERS, pattern } from './helpers.js';
 
 const SIZE = 8 * 1024 * 1024;
 
@@ -19,7 +20,7 @@ function attach(file: string, sector: number): string | undefined {
 for (const [name, native] of HELPERS) {
   for (const sector of [512, 4096]) {
     t.test(`${name}, sectors of ${sector} bytes`, async (t) => {
-      const at = directory(t);
+      const at = paths(t);
       closeSync(openSync(at('backing'), 'w'));
       truncateSync(at('backing'), SIZE);
       const device = attach(at('backing'), sector);
@@ -92,7 +93,7 @@ for (const [name, native] of HELPERS) {
 }
 
 t.test('direct I/O keeps to the sectors of the device', async (t) => {
-  const at = directory(t);
+  const at = paths(t);
   closeSync(openSync(at('backing'), 'w'));
   truncateSync(at('backing'), SIZE);
   const device = attach(at('backing'), 4096);

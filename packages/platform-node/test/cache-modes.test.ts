@@ -9,9 +9,10 @@ import {
 } from 'node:fs';
 import { CACHE_MODES } from '@lamella/core';
 import { type FileStorage, FileStorageDriver, type NativeCalls } from '@lamella/platform-node';
+import { paths } from '@lamella/test-support';
 import fc from 'fast-check';
 import t from 'tap';
-import { directory, fails, HELPERS, pattern } from './helpers.js';
+import { fails, HELPERS, pattern } from './helpers.js';
 
 const O_DSYNC = 0o10000;
 const O_DIRECT = 0o40000;
@@ -50,7 +51,7 @@ function flagsOf(path: string): number[] {
 }
 
 t.test('the descriptors have the flags that keep the promise', { skip }, async (t) => {
-  const at = directory(t);
+  const at = paths(t);
   writeFileSync(at('file'), pattern(10_000));
   for (const cache of CACHE_MODES) {
     const direct = cache === 'none' || cache === 'directsync';
@@ -85,7 +86,7 @@ for (const [name, native] of HELPERS) {
   for (const cache of CACHE_MODES) {
     const direct = cache === 'none' || cache === 'directsync';
     t.test(`${name}, ${cache}`, { skip: direct ? noDirect : false }, async (t) => {
-      const at = directory(t);
+      const at = paths(t);
       const path = at('file');
       const make = (content: Uint8Array, options: { cached?: NativeCalls } = {}) => {
         writeFileSync(path, content);

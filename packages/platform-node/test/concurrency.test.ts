@@ -1,9 +1,10 @@
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import type { NativeCalls } from '@lamella/platform-node';
 import { FileStorageDriver } from '@lamella/platform-node';
+import { paths } from '@lamella/test-support';
 import fc from 'fast-check';
 import t from 'tap';
-import { after, directory, HELPERS, pattern } from './helpers.js';
+import { after, HELPERS, pattern } from './helpers.js';
 
 const LIMIT = 300_000;
 const PAGE = 4096;
@@ -39,7 +40,7 @@ const change: fc.Arbitrary<Change> = fc.oneof(
 
 for (const [name, native] of HELPERS) {
   t.test(`${name}: behaves like a buffer`, async (t) => {
-    const at = directory(t);
+    const at = paths(t);
     await fc.assert(
       fc.asyncProperty(fc.array(change, { maxLength: 30 }), (changes) =>
         sameAsModel(at('model'), native, changes),
@@ -50,7 +51,7 @@ for (const [name, native] of HELPERS) {
   });
 
   t.test(`${name}: growth by zeroes and truncation never cuts off concurrent writes`, async (t) => {
-    const at = directory(t);
+    const at = paths(t);
     const driver = new FileStorageDriver(native);
     for (let round = 0; round < 20; round += 1) {
       const storage = await driver.create(at('grow'), { overwrite: true });
@@ -81,7 +82,7 @@ for (const [name, native] of HELPERS) {
   });
 
   t.test(`${name}: size is true when writes and truncations meet`, async (t) => {
-    const at = directory(t);
+    const at = paths(t);
     const storage = await new FileStorageDriver(native).create(at('cut'), { overwrite: false });
     const wrong: number[] = [];
     for (let round = 0; round < 60; round += 1) {
@@ -105,7 +106,7 @@ for (const [name, native] of HELPERS) {
 }
 
 t.test('a truncation comes after earlier changes and before later ones', async (t) => {
-  const at = directory(t);
+  const at = paths(t);
   writeFileSync(at('order'), pattern(2000));
   let release = (): void => undefined;
   const held = new Promise<void>((resolve) => {

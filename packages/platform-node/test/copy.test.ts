@@ -1,12 +1,13 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { copyBytes, MemoryStorage } from '@lamella/core';
 import { FileStorageDriver, nativeCalls } from '@lamella/platform-node';
+import { paths } from '@lamella/test-support';
 import t from 'tap';
-import { directory, fails, HELPERS, pattern } from './helpers.js';
+import { fails, HELPERS, pattern } from './helpers.js';
 
 for (const [name, native] of HELPERS) {
   t.test(name, async (t) => {
-    const at = directory(t);
+    const at = paths(t);
     const content = pattern(3_000_000);
     writeFileSync(at('source'), content);
     const driver = new FileStorageDriver(native);
@@ -50,7 +51,7 @@ for (const [name, native] of HELPERS) {
 }
 
 t.test('the kernel copies where it can', async (t) => {
-  const at = directory(t);
+  const at = paths(t);
   writeFileSync(at('source'), pattern(100_000));
   const { copyFileRange } = nativeCalls();
   const EXDEV = -18;

@@ -1,8 +1,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import type { NativeCalls } from '@lamella/platform-node';
 import { FileStorageDriver, nativeCalls } from '@lamella/platform-node';
+import { paths } from '@lamella/test-support';
 import t from 'tap';
-import { directory, fails, pattern } from './helpers.js';
+import { fails, pattern } from './helpers.js';
 
 const EIO = -5;
 const EAGAIN = -11;
@@ -12,7 +13,7 @@ const EOPNOTSUPP = -95;
 const PUNCH_HOLE = 2;
 
 t.test('what the page cache lacks is read by the pool', async (t) => {
-  const at = directory(t);
+  const at = paths(t);
   const content = pattern(10_000);
   writeFileSync(at('file'), content);
   for (const answer of [EAGAIN, EIO, 0, 1, 4095]) {
@@ -33,7 +34,7 @@ t.test('what the page cache lacks is read by the pool', async (t) => {
 });
 
 t.test('a system without RWF_NOWAIT is asked once', async (t) => {
-  const at = directory(t);
+  const at = paths(t);
   writeFileSync(at('file'), pattern(10_000));
   for (const [answer, times] of [
     [EOPNOTSUPP, 1],
@@ -59,7 +60,7 @@ t.test('a system without RWF_NOWAIT is asked once', async (t) => {
 });
 
 t.test('zeroes are written where space can not be given back', async (t) => {
-  const at = directory(t);
+  const at = paths(t);
   for (const answer of [EOPNOTSUPP, EINVAL]) {
     writeFileSync(at('file'), pattern(10_000));
     let asked = 0;
@@ -84,7 +85,7 @@ t.test('zeroes are written where space can not be given back', async (t) => {
 });
 
 t.test('other failures are reported', async (t) => {
-  const at = directory(t);
+  const at = paths(t);
   writeFileSync(at('file'), pattern(100));
   const driver = new FileStorageDriver({ fallocate: async () => ENOSPC });
   const storage = await driver.open(at('file'), { writable: true });
@@ -122,7 +123,7 @@ t.test('LAMELLA_NATIVE=off switches the helper off', async (t) => {
     }
   });
   t.strictSame(nativeCalls(), {});
-  const at = directory(t);
+  const at = paths(t);
   writeFileSync(at('file'), pattern(100));
   const storage = await new FileStorageDriver().open(at('file'), { writable: false });
   const buffer = new Uint8Array(10);
@@ -132,7 +133,7 @@ t.test('LAMELLA_NATIVE=off switches the helper off', async (t) => {
 });
 
 t.test('cached reads need no promise', async (t) => {
-  const at = directory(t);
+  const at = paths(t);
   writeFileSync(at('file'), pattern(100_000));
   const storage = await new FileStorageDriver().open(at('file'), { writable: false });
   const buffer = new Uint8Array(4096);

@@ -15,15 +15,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { FileStorageDriver } from '@lamella/platform-node';
+import { paths } from '@lamella/test-support';
 import t from 'tap';
-import { directory, fails, pattern } from './helpers.js';
+import { fails, pattern } from './helpers.js';
 
 const driver = new FileStorageDriver();
 const DIST = new URL('../../dist/index.js', import.meta.url).href;
 const posix = process.platform !== 'win32';
 
 t.test('what is no file is refused, and nothing hangs', { timeout: 10_000 }, async (t) => {
-  const at = directory(t);
+  const at = paths(t);
   mkdirSync(at('directory'));
   const names = [at('directory')];
   if (posix) {
@@ -46,7 +47,7 @@ t.test('what is no file is refused, and nothing hangs', { timeout: 10_000 }, asy
 });
 
 t.test('bad names have the fitting error', async (t) => {
-  const at = directory(t);
+  const at = paths(t);
   writeFileSync(at('file'), 'x');
   if (posix) {
     symlinkSync('loop', at('loop'));
@@ -74,7 +75,7 @@ t.test('bad names have the fitting error', async (t) => {
 });
 
 t.test('a location is a path or a file: name', async (t) => {
-  const at = directory(t);
+  const at = paths(t);
   const path = at('odd % name#1?.img');
   writeFileSync(path, pattern(10));
   for (const location of [path, `file:${path}`, pathToFileURL(path).href]) {
@@ -86,7 +87,7 @@ t.test('a location is a path or a file: name', async (t) => {
 });
 
 t.test('create makes a file, and overwrites only when told', async (t) => {
-  const at = directory(t);
+  const at = paths(t);
   const first = await driver.create(at('new'), { overwrite: false });
   t.equal(first.size, 0);
   t.equal(first.writable, true);
@@ -102,7 +103,7 @@ t.test('create makes a file, and overwrites only when told', async (t) => {
 });
 
 t.test('remove takes the file away; missing is no error', async (t) => {
-  const at = directory(t);
+  const at = paths(t);
   writeFileSync(at('file'), 'x');
   await driver.remove(at('file'));
   await driver.remove(at('file'));
@@ -110,7 +111,7 @@ t.test('remove takes the file away; missing is no error', async (t) => {
 });
 
 t.test('one file has one identity, whatever its name', async (t) => {
-  const at = directory(t);
+  const at = paths(t);
   writeFileSync(at('file'), 'x');
   writeFileSync(at('other'), 'x');
   linkSync(at('file'), at('hard'));
@@ -176,7 +177,7 @@ t.test('missing permissions are named', { skip: !posix }, async (t) => {
 });
 
 t.test('a file that may not grow says so, and size stays true', { skip: !posix }, async (t) => {
-  const at = directory(t);
+  const at = paths(t);
   const program = `
     process.on('SIGXFSZ', () => {});
     const { FileStorageDriver } = await import(${JSON.stringify(DIST)});
@@ -195,7 +196,7 @@ t.test('a file that may not grow says so, and size stays true', { skip: !posix }
 });
 
 t.test('block devices', { skip: !loopDevicesWork() }, async (t) => {
-  const at = directory(t);
+  const at = paths(t);
   const size = 4 * 1024 * 1024;
   writeFileSync(at('disk'), pattern(size));
   const device = execFileSync('losetup', ['--find', '--show', at('disk')], {

@@ -11,14 +11,15 @@ import {
 } from 'node:fs';
 import { MAX_ZEROES } from '@lamella/core';
 import { FileStorageDriver } from '@lamella/platform-node';
+import { paths } from '@lamella/test-support';
 import t from 'tap';
-import { directory, fails, HELPERS, pattern } from './helpers.js';
+import { fails, HELPERS, pattern } from './helpers.js';
 
 const MIB = 1024 * 1024;
 
 for (const [name, native] of HELPERS) {
   t.test(name, async (t) => {
-    const at = directory(t);
+    const at = paths(t);
     const driver = new FileStorageDriver(native);
     const open = (path: string, writable = true) => driver.open(path, { writable });
 

@@ -1,6 +1,3 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { ErrorCode } from '@lamella/core';
 import { isLamellaError } from '@lamella/core';
 import type { NativeCalls } from '@lamella/platform-node';
@@ -14,13 +11,6 @@ export const HELPERS: readonly (readonly [name: string, native: NativeCalls])[] 
   ['native', nativeCalls()],
   ['without native', {}],
 ];
-
-/** An empty directory that goes away with the test. */
-export function directory(test: { teardown(action: () => void): void }): (name: string) => string {
-  const path = mkdtempSync(join(tmpdir(), 'lamella-'));
-  test.teardown(() => rmSync(path, { recursive: true, force: true }));
-  return (name) => join(path, name);
-}
 
 /** Asserts that an action fails with a LamellaError that names the file and says what to do. */
 export async function fails(

@@ -5,9 +5,10 @@ import {
   registerNodePlatform,
   widenThreadPool,
 } from '@lamella/platform-node';
+import { paths } from '@lamella/test-support';
 import t from 'tap';
 import { container } from 'tsyringe';
-import { directory, pattern } from './helpers.js';
+import { pattern } from './helpers.js';
 
 t.test('a container has files, deflate and zstd', async (t) => {
   const own = container.createChildContainer();
@@ -23,7 +24,7 @@ t.test('a container has files, deflate and zstd', async (t) => {
 });
 
 t.test('the native helper can be swapped', async (t) => {
-  const at = directory(t);
+  const at = paths(t);
   let calls = 0;
   const own = container.createChildContainer();
   registerNodePlatform(own);

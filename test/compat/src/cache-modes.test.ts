@@ -1,16 +1,18 @@
 import { copyFileSync } from 'node:fs';
+import { paths, run } from '@lamella/test-support';
 import { CACHE_MODES, isLamellaError, Lamella } from 'lamella';
 import t from 'tap';
-import { attempt, directory, qemuImg, skipWithoutQemu } from './qemu-process.js';
+import { attempt } from './qemu-process.js';
+import { needsQemu } from './support/qemu.js';
 
 const SIZE = 8 * 1024 * 1024;
 const lamella = new Lamella();
 
 for (const format of ['raw', 'qcow2', 'qed']) {
   for (const cache of CACHE_MODES) {
-    t.test(`${format}, ${cache}`, { skip: skipWithoutQemu }, async (t) => {
-      const at = directory(t);
-      qemuImg('create', '-q', '-f', format, at('image'), `${SIZE}`);
+    t.test(`${format}, ${cache}`, needsQemu, async (t) => {
+      const at = paths(t);
+      run('qemu-img', 'create', '-q', '-f', format, at('image'), `${SIZE}`);
       try {
         await using disk = await lamella.open(at('image'), { format, writable: true, cache });
         const writes = [

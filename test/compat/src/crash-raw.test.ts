@@ -1,8 +1,8 @@
 import { truncateSync, writeFileSync } from 'node:fs';
+import { paths } from '@lamella/test-support';
 import { Lamella } from 'lamella';
 import t from 'tap';
 import { crashOnce } from './crash-run.js';
-import { directory } from './qemu-process.js';
 
 /** The long run: `LAMELLA_SOAK_KILLS=200 node test/compat/build/test/crash-raw.test.js`. */
 const KILLS = Number(process.env.LAMELLA_SOAK_KILLS ?? 20);
@@ -10,7 +10,7 @@ const SIZE = 2 * 1024 * 1024;
 t.setTimeout(KILLS * 30_000);
 
 t.test(`raw: ${KILLS} times kill -9 during random writes`, async (t) => {
-  const at = directory(t);
+  const at = paths(t);
   const seed = Date.now() % 1_000_000;
   t.comment(`seed ${seed}`);
   let flushed = 0;

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { plainNode } from '@lamella/test-support';
 import { Lamella } from 'lamella';
 import { judge, SLOT } from './crash-slots.js';
 
@@ -34,7 +35,7 @@ export async function crashOnce(
 ): Promise<CrashResult> {
   const journal = `${image}.journal`;
   const fd = openSync(journal, 'w');
-  const child = spawn(process.execPath, [WRITER, image, format, `${seed}`, cache], {
+  const child = spawn(...plainNode(WRITER, image, format, `${seed}`, cache), {
     stdio: ['ignore', fd, 'inherit'],
   });
   closeSync(fd);

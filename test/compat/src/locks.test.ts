@@ -2,23 +2,17 @@ import { spawn } from 'node:child_process';
 import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { isLamellaError } from '@lamella/core';
 import { FileStorageDriver, NATIVE_CALLS } from '@lamella/platform-node';
+import { paths, plainNode, run } from '@lamella/test-support';
 import { type ChainOptions, type Disk, Lamella } from 'lamella';
 import t from 'tap';
-import {
-  attempt,
-  directory,
-  holdWithQemuIo,
-  holdWithQemuNbd,
-  lockedBytes,
-  qemuImg,
-  skipWithoutQemu,
-} from './qemu-process.js';
+import { attempt, holdWithQemuIo, holdWithQemuNbd, lockedBytes } from './qemu-process.js';
+import { needsQemu } from './support/qemu.js';
 
 const SIZE = '4M';
 const lamella = new Lamella();
 // Not asked of the helper itself: where it should be there and is not, these tests have to fail.
 const noHelper = process.platform !== 'linux' || process.env.LAMELLA_NATIVE === 'off';
-const skip = skipWithoutQemu || (noHelper ? 'no native helper: files are not locked' : false);
+const skip = needsQemu.skip ?? (noHelper ? 'no native helper: files are not locked' : false);
 
 /** The code and message that opening fails with; undefined if it works. */
 async function refusal(location: string, options: ChainOptions): Promise<string | undefined> {
@@ -31,13 +25,13 @@ async function refusal(location: string, options: ChainOptions): Promise<string 
 }
 
 t.test('the same bytes as QEMU, in every role', { skip }, async (t) => {
-  const at = directory(t);
-  qemuImg('create', '-q', '-f', 'raw', at('raw'), SIZE);
-  qemuImg('create', '-q', '-f', 'qcow2', at('qcow2'), SIZE);
-  qemuImg('create', '-q', '-f', 'qed', at('qed'), SIZE);
-  qemuImg('create', '-q', '-f', 'qcow2', '-b', at('raw'), '-F', 'raw', at('on-raw'));
-  qemuImg('create', '-q', '-f', 'qcow2', '-b', at('qcow2'), '-F', 'qcow2', at('on-qcow2'));
-  qemuImg('create', '-q', '-f', 'qcow2', '-b', at('qed'), '-F', 'qed', at('on-qed'));
+  const at = paths(t);
+  run('qemu-img', 'create', '-q', '-f', 'raw', at('raw'), SIZE);
+  run('qemu-img', 'create', '-q', '-f', 'qcow2', at('qcow2'), SIZE);
+  run('qemu-img', 'create', '-q', '-f', 'qed', at('qed'), SIZE);
+  run('qemu-img', 'create', '-q', '-f', 'qcow2', '-b', at('raw'), '-F', 'raw', at('on-raw'));
+  run('qemu-img', 'create', '-q', '-f', 'qcow2', '-b', at('qcow2'), '-F', 'qcow2', at('on-qcow2'));
+  run('qemu-img', 'create', '-q', '-f', 'qcow2', '-b', at('qed'), '-F', 'qed', at('on-qed'));
   const images = [
     ['raw', 'raw', undefined],
     ['qcow2', 'qcow2', undefined],
@@ -73,9 +67,9 @@ t.test('the same bytes as QEMU, in every role', { skip }, async (t) => {
 
 for (const format of ['qcow2', 'qed']) {
   t.test(`${format}: QEMU first`, { skip }, async (t) => {
-    const at = directory(t);
+    const at = paths(t);
     const image = at('image');
-    qemuImg('create', '-q', '-f', format, image, SIZE);
+    run('qemu-img', 'create', '-q', '-f', format, image, SIZE);
     const before = readFileSync(image);
     for (const tool of ['qemu-io', 'qemu-nbd']) {
       const hold = (...args: string[]) =>
@@ -117,9 +111,9 @@ for (const format of ['qcow2', 'qed']) {
   });
 
   t.test(`${format}: Lamella first`, { skip }, async (t) => {
-    const at = directory(t);
+    const at = paths(t);
     const image = at('image');
-    qemuImg('create', '-q', '-f', format, image, SIZE);
+    run('qemu-img', 'create', '-q', '-f', format, image, SIZE);
     const io = (...args: string[]) =>
       attempt('qemu-io', ...args, '-f', format, '-c', 'read 0 512', image);
 
@@ -150,7 +144,7 @@ for (const format of ['qcow2', 'qed']) {
 }
 
 t.test('raw is shared as QEMU shares it', { skip }, async (t) => {
-  const at = directory(t);
+  const at = paths(t);
   const image = at('image');
   writeFileSync(image, '');
   truncateSync(image, 4 << 20);
@@ -179,7 +173,7 @@ t.test('raw is shared as QEMU shares it', { skip }, async (t) => {
 
 t.test('a device of a virtual machine that does not share', { skip }, async (t) => {
   // What a running VM with a raw disk holds; there is no VM here, so another process takes the bytes.
-  const at = directory(t);
+  const at = paths(t);
   const image = at('image');
   writeFileSync(image, new Uint8Array(1 << 20));
   const script = `
@@ -188,7 +182,7 @@ t.test('a device of a virtual machine that does not share', { skip }, async (t) 
     await storage.lock({ uses: ['consistent-read', 'write'], shares: ['consistent-read', 'write-unchanged'] });
     console.log('locked');
     setInterval(() => {}, 1000);`;
-  const child = spawn(process.execPath, ['--input-type=module', '-e', script, image], {
+  const child = spawn(...plainNode('--input-type=module', '-e', script, image), {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   t.teardown(() => child.kill('SIGKILL'));
@@ -214,9 +208,9 @@ t.test('a device of a virtual machine that does not share', { skip }, async (t) 
 });
 
 t.test('chains', { skip }, async (t) => {
-  const at = directory(t);
-  qemuImg('create', '-q', '-f', 'qcow2', at('base'), SIZE);
-  qemuImg('create', '-q', '-f', 'qcow2', '-b', 'base', '-F', 'qcow2', at('top'));
+  const at = paths(t);
+  run('qemu-img', 'create', '-q', '-f', 'qcow2', at('base'), SIZE);
+  run('qemu-img', 'create', '-q', '-f', 'qcow2', '-b', 'base', '-F', 'qcow2', at('top'));
   const disk = await lamella.open(at('top'), { writable: true });
   t.match(await refusal(at('base'), { writable: true }), /^LOCKED/, 'a base in use is not written');
   t.equal(await refusal(at('base'), {}), undefined);
@@ -229,7 +223,7 @@ t.test('chains', { skip }, async (t) => {
   t.equal(await refusal(at('top'), { forceShare: true }), undefined, 'unless forced');
   await writer.close();
 
-  qemuImg('rebase', '-u', '-b', 'top', '-F', 'qcow2', at('base'));
+  run('qemu-img', 'rebase', '-u', '-b', 'top', '-F', 'qcow2', at('base'));
   t.match(
     await refusal(at('top'), { writable: true }),
     /^CHAIN_LOOP/,
@@ -242,7 +236,7 @@ t.test('chains', { skip }, async (t) => {
 });
 
 t.test('what changed before the lock is seen', { skip }, async (t) => {
-  const at = directory(t);
+  const at = paths(t);
   writeFileSync(at('file'), 'x');
   const storage = await new FileStorageDriver().open(at('file'), { writable: false });
   truncateSync(at('file'), 5000);
@@ -253,7 +247,7 @@ t.test('what changed before the lock is seen', { skip }, async (t) => {
 });
 
 t.test('where files can’t be locked, a warning is given once', async (t) => {
-  const at = directory(t);
+  const at = paths(t);
   writeFileSync(at('file'), new Uint8Array(1024));
   const warnings: string[] = [];
   const loose = new Lamella({ logger: { warn: (text) => warnings.push(text) } });

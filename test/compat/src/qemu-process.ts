@@ -1,37 +1,16 @@
-import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-
-const hasQemu = ['qemu-img', 'qemu-io', 'qemu-nbd'].every(
-  (tool) => spawnSync(tool, ['--version']).status === 0,
-);
-
-/** For tap: why tests that need QEMU's tools are left out here, or false. */
-export const skipWithoutQemu: string | false =
-  hasQemu || process.env.LAMELLA_REQUIRE_QEMU === '1' ? false : 'qemu-utils are not installed';
+import { outcome } from '@lamella/test-support';
 
 /** What is used of a tap test. */
 export interface Teardown {
   teardown(action: () => unknown): void;
 }
 
-/** An empty directory that goes away with the test. */
-export function directory(test: Teardown): (name: string) => string {
-  const path = mkdtempSync(join(tmpdir(), 'lamella-'));
-  test.teardown(() => rmSync(path, { recursive: true, force: true }));
-  return (name) => join(path, name);
-}
-
-/** Runs qemu-img to its end. */
-export function qemuImg(...args: string[]): string {
-  return execFileSync('qemu-img', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
-}
-
 /** Runs a tool that may be refused: its exit code and all that it says. */
 export function attempt(tool: string, ...args: string[]): { status: number | null; said: string } {
-  const { status, stdout, stderr } = spawnSync(tool, args, { encoding: 'utf8' });
+  const { status, stdout, stderr } = outcome(tool, args);
   return { status, said: stdout + stderr };
 }
 

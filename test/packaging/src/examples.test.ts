@@ -91,7 +91,7 @@ for (const driver of exampleDrivers()) {
     const folder = join(project, basename(driver.folder));
     await mkdir(folder);
     const tarball = await install(driver, folder);
-    t.same(await manifestProblems(driver), [], 'publint finds nothing');
+    t.same(await manifestProblems(driver, tarball), [], 'publint finds nothing');
     t.same(await typeProblems(tarball), [], 'attw finds nothing');
     const files = await filesIn(tarball);
     t.same(

@@ -9,7 +9,7 @@ for (const pkg of packages()) {
   t.test(name, async (t) => {
     const tarball = await pack(pkg, t.testdir());
 
-    t.same(await manifestProblems(pkg), [], 'publint finds nothing');
+    t.same(await manifestProblems(pkg, tarball), [], 'publint finds nothing');
 
     // Programs have nothing to import.
     if (pkg.manifest.exports !== undefined) {

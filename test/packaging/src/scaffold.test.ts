@@ -1,10 +1,10 @@
 import { execFile } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { assertSiteIsCurrent, SITE } from '@lamella/docs-tests/site';
+import { directory, withoutTap } from '@lamella/test-support';
 import t from 'tap';
 import { pack, packages } from './support/packages.js';
 
@@ -15,8 +15,7 @@ const API_DOCS = 'https://docs.example/api';
 t.test(
   'from an empty folder with only the tarballs: a driver that passes and documents itself',
   async (t) => {
-    const folder = mkdtempSync(join(tmpdir(), 'lamella-scaffold-'));
-    t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+    const folder = directory(t);
     const tarballs: string[] = [];
     for (const name of NEEDED) {
       const pkg = packages().find(({ manifest }) => manifest.name === name);
@@ -30,7 +29,8 @@ t.test(
     const npx = ['--yes', '--prefer-offline', '--package', create, 'create-lamella-driver'];
     const timed = async (what: string, command: string, args: readonly string[], cwd: string) => {
       const began = performance.now();
-      const { stdout } = await run(command, [...args], { cwd, maxBuffer: 2 ** 26 });
+      const words = withoutTap(command, ...args);
+      const { stdout } = await run(...words, { cwd, maxBuffer: 2 ** 26 });
       t.comment(`${what}: ${Math.round(performance.now() - began)} ms`);
       return stdout;
     };

@@ -9,6 +9,7 @@ import {
 import { Failure } from '../command-line/failure.js';
 import { parseOptionList } from '../command-line/option-list.js';
 import { parseSizeText } from '../command-line/size.js';
+import type { CommonSettings } from './common-options.js';
 
 /** Options of files, which have no effect beyond the file systems that they were made for. */
 const FILE_OPTIONS: OptionSchema = {
@@ -180,4 +181,28 @@ export function createHelp(driver: BlockDriver, file: boolean): string {
     'The protocol level may support further options.\n' +
     'Specify the target filename to include those options.\n'
   );
+}
+
+/**
+ * Takes `-b` and `-F` in among create options.
+ *
+ * @throws Failure for a format without backing files
+ */
+export function setBacking(
+  values: OptionMap,
+  { backing, backingFormat }: Pick<CommonSettings, 'backing' | 'backingFormat'>,
+  { format, supportsBacking }: BlockDriver,
+): void {
+  if (backing !== undefined) {
+    if (supportsBacking !== true) {
+      throw new Failure(`Backing file not supported for file format '${format}'`);
+    }
+    values.set('backing_file', backing);
+  }
+  if (backingFormat !== undefined) {
+    if (supportsBacking !== true) {
+      throw new Failure(`Backing file format not supported for file format '${format}'`);
+    }
+    values.set('backing_fmt', backingFormat);
+  }
 }

@@ -2,7 +2,7 @@ import { MAX_SIZE, parseSizeText } from '../command-line/size.js';
 import { CommandFailure } from './command-failure.js';
 
 /** Longest request in bytes: whole sectors below 2 GiB. */
-export const MAX_REQUEST = 2 ** 31 - 512;
+const MAX_REQUEST = 2 ** 31 - 512;
 
 /** Unit of offsets and lengths where bytes are not fine enough for the format. */
 export const SECTOR = 512;

@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process';
 import {
   cpSync,
   existsSync,
@@ -10,6 +9,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { needs } from '@lamella/test-support';
 import t, { type Test } from 'tap';
 import { makeFixtures } from '../support/fixtures.js';
 import { changedFiles, compareContents, describe, IDENTICAL } from '../support/images.js';
@@ -38,16 +38,11 @@ export type Case =
 
 /** Runs each case with both programs on copies of the same images and compares all that can be seen. */
 export function compareAll(cases: readonly Case[]): void {
-  t.test('prints and does what qemu-io does', { timeout: 600_000 }, (sub) => runAll(sub, cases));
+  const options = { ...needs('qemu-img', 'qemu-io'), timeout: 600_000 };
+  t.test('prints and does what qemu-io does', options, (sub) => runAll(sub, cases));
 }
 
 async function runAll(t: Test, cases: readonly Case[]): Promise<void> {
-  if (spawnSync('qemu-io', ['--version']).status !== 0) {
-    if (process.env.LAMELLA_REQUIRE_QEMU !== '1') {
-      t.pass('qemu-io is not installed', { skip: 'not installed: qemu-io' });
-      return;
-    }
-  }
   const root = mkdtempSync(join(existsSync(MEMORY) ? MEMORY : tmpdir(), 'lamella-io-'));
   t.teardown(() => rmSync(root, { recursive: true, force: true }));
   const fixtures = join(root, 'fixtures');

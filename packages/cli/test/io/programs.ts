@@ -1,4 +1,4 @@
-import { spawnSync } from 'node:child_process';
+import { outcome } from '@lamella/test-support';
 import { Secrets } from '#internal/command-line/secrets.js';
 import { programLamella } from '#internal/drivers/program-lamella.js';
 import { runIo } from '#internal/io/program.js';
@@ -12,15 +12,11 @@ export interface Outcome {
 
 /** Runs the installed qemu-io. */
 export function runQemu(directory: string, words: readonly string[], input: string): Outcome {
-  const { stdout, stderr, status, error } = spawnSync('qemu-io', words, {
+  const { stdout, stderr, status } = outcome('qemu-io', words, {
     cwd: directory,
-    encoding: 'utf8',
     input,
     timeout: 30_000,
   });
-  if (error !== undefined) {
-    throw error;
-  }
   return { stdout, stderr, code: status ?? -1 };
 }
 

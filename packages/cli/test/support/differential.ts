@@ -1,7 +1,6 @@
-import { spawnSync } from 'node:child_process';
-import { constants, cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { constants, cpSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { directory, needs } from '@lamella/test-support';
 import t, { type Test } from 'tap';
 import { makeFixtures, namesIn } from './fixtures.js';
 import { changedFiles, compareContents, describe, IDENTICAL } from './images.js';
@@ -26,17 +25,12 @@ export type Case =
 
 /** Runs each case with both programs on copies of the same images and compares all that can be seen. */
 export function compareAll(cases: readonly Case[]): void {
-  t.test('prints and does what qemu-img does', { timeout: 600_000 }, (sub) => runAll(sub, cases));
+  const options = { ...needs('qemu-img', 'qemu-io'), timeout: 600_000 };
+  t.test('prints and does what qemu-img does', options, (sub) => runAll(sub, cases));
 }
 
 async function runAll(t: Test, cases: readonly Case[]): Promise<void> {
-  const missing = spawnSync('qemu-img', ['--version']).status !== 0;
-  if (missing && process.env.LAMELLA_REQUIRE_QEMU !== '1') {
-    t.pass('qemu-img is not installed', { skip: 'not installed: qemu-img' });
-    return;
-  }
-  const root = mkdtempSync(join(tmpdir(), 'lamella-cli-'));
-  t.teardown(() => rmSync(root, { recursive: true, force: true }));
+  const root = directory(t);
   const fixtures = join(root, 'fixtures');
   mkdirSync(fixtures);
   makeFixtures(

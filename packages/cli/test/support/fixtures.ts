@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { outcome } from '@lamella/test-support';
 
 /** How the images that all cases start from are made, by QEMU's tools. */
 const COMMANDS: readonly string[] = [
@@ -52,16 +52,11 @@ export function makeFixtures(directory: string, lines: readonly string[]): void 
     }
   }
   for (const command of COMMANDS.filter((one) => wanted.has(one.match(NAME)?.at(-1) ?? ''))) {
-    execFileSync('sh', ['-c', patiently(command)], {
-      cwd: directory,
-      stdio: ['ignore', 'ignore', 'inherit'],
-    });
+    const { status, stderr } = outcome('sh', ['-c', command], { cwd: directory });
+    if (status !== 0) {
+      throw new Error(`${command}: ${stderr}`);
+    }
   }
-}
-
-/** QEMU measures LUKS's iterations by CPU time, and gives up now and then where the clock is coarse. */
-function patiently(command: string): string {
-  return command.includes('format=luks') ? Array(5).fill(command).join(' || ') : command;
 }
 
 /** What images need beside themselves. */

@@ -1,6 +1,6 @@
-import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { outcome } from '@lamella/test-support';
 
 /** Files of two directories that are not both as they were in the directory they were copied from. */
 export function changedFiles(original: string, one: string, other: string): readonly string[] {
@@ -23,7 +23,7 @@ export function describe(directory: string, name: string): Readonly<Record<strin
   const format = formatOf(name);
   const known = format === undefined ? [] : ['-f', format];
   const qemu = (...words: string[]): string => {
-    const { stdout, stderr } = spawnSync('qemu-img', words, { cwd: directory, encoding: 'utf8' });
+    const { stdout, stderr } = outcome('qemu-img', words, { cwd: directory });
     return stdout === '' ? stderr : stdout;
   };
   return {
@@ -73,11 +73,12 @@ function rows(text: string): readonly string[] {
 export function compareContents(one: string, other: string, name: string): string {
   const format = formatOf(name);
   const known = format === undefined ? [] : ['-f', format, '-F', format];
-  const { stdout, stderr } = spawnSync(
-    'qemu-img',
-    ['compare', ...known, join(one, name), join(other, name)],
-    { encoding: 'utf8' },
-  );
+  const { stdout, stderr } = outcome('qemu-img', [
+    'compare',
+    ...known,
+    join(one, name),
+    join(other, name),
+  ]);
   // Images that neither of them opens are compared by what is said of them.
   return stderr.includes('Could not open') ? IDENTICAL : stdout + stderr;
 }

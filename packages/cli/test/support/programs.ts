@@ -1,4 +1,4 @@
-import { spawnSync } from 'node:child_process';
+import { outcome } from '@lamella/test-support';
 import { Secrets } from '#internal/command-line/secrets.js';
 import { programLamella } from '#internal/drivers/program-lamella.js';
 import { main } from '#internal/img/main.js';
@@ -10,28 +10,13 @@ export interface Outcome {
   readonly code: number;
 }
 
-/** QEMU measures LUKS's iterations by CPU time, and gives up now and then where the clock is coarse. */
-const COARSE_CLOCK = 'Unable to get accurate CPU usage';
-
 /** Runs the installed qemu-img. */
 export function runQemu(directory: string, words: readonly string[]): Outcome {
-  for (let attempt = 1; ; attempt += 1) {
-    const outcome = runQemuOnce(directory, words);
-    if (attempt === 10 || !outcome.stderr.includes(COARSE_CLOCK)) {
-      return outcome;
-    }
-  }
-}
-
-function runQemuOnce(directory: string, words: readonly string[]): Outcome {
-  const { stdout, stderr, status, error } = spawnSync('qemu-img', words, {
+  const { stdout, stderr, status } = outcome('qemu-img', words, {
     cwd: directory,
     encoding: 'latin1',
     timeout: 30_000,
   });
-  if (error !== undefined) {
-    throw error;
-  }
   return { stdout: utf8(stdout), stderr: utf8(stderr), code: status ?? -1 };
 }
 

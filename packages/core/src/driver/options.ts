@@ -60,7 +60,7 @@ const SUFFIXES = 'bkmgtpe';
  *
  * @returns bytes, or undefined if the text is no size or is beyond 2^53 - 1
  */
-export function parseSize(text: string): number | undefined {
+function parseSize(text: string): number | undefined {
   const match = /^(\d+(?:\.\d+)?)([bkmgtpe]?)$/i.exec(text.trim());
   if (match === null) {
     return undefined;

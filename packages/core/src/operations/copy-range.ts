@@ -4,7 +4,7 @@ import { throwIfAborted } from '../errors/index.js';
 /** Bytes moved at once. */
 export const COPY_STEP = 1024 * 1024;
 /** Steps of a copy that are under way at once. */
-export const COPY_LANES = 4;
+const COPY_LANES = 4;
 
 /** What happens to one step of a range. */
 export type Step = (buffer: Uint8Array, offset: number) => Promise<void>;

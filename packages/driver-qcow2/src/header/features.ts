@@ -42,7 +42,7 @@ export function featureNumbers(bits: FeatureBits): number[] {
 }
 
 /** Bitmaps that a {@link FeatureName} can belong to, in the order of their type numbers. */
-export const FEATURE_KINDS = ['incompatible', 'compatible', 'autoclear'] as const;
+const FEATURE_KINDS = ['incompatible', 'compatible', 'autoclear'] as const;
 
 /** One of the three feature bitmaps. */
 export type FeatureKind = (typeof FEATURE_KINDS)[number];

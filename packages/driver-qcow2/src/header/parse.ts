@@ -92,7 +92,7 @@ function checkStart(reader: HeaderReader): number {
  * @param head - the first cluster, zero-padded where the file is shorter
  * @throws LamellaError as {@link readHeader}
  */
-export function parseHeader(head: Uint8Array, location: string): Header {
+function parseHeader(head: Uint8Array, location: string): Header {
   const reader = new HeaderReader(head, location);
   const clusterBits = checkStart(reader);
   const version = reader.uint32(FIELD.version) === 2 ? 2 : 3;

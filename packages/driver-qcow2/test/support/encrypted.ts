@@ -1,7 +1,7 @@
-import { execFileSync, spawnSync } from 'node:child_process';
 import { Disk, MemoryStorage, type OptionValue, type Storage } from '@lamella/core';
 import { Qcow2Driver } from '@lamella/driver-qcow2';
 import { NodeCrypto } from '@lamella/platform-node';
+import { outcome, run } from '@lamella/test-support';
 import { CountingCodec } from './disks.js';
 import { qemuImg } from './qemu.js';
 
@@ -59,7 +59,7 @@ export function imageOptions(path: string): string {
 
 /** Runs qemu-io commands on an encrypted image. */
 export function qemuIoEncrypted(path: string, pass: string, ...commands: string[]): string {
-  return qemu(
+  return run(
     'qemu-io',
     ...SECRET(pass),
     '--image-opts',
@@ -70,16 +70,7 @@ export function qemuIoEncrypted(path: string, pass: string, ...commands: string[
 
 /** The disk's bytes as QEMU reads them from an encrypted image. */
 export function qemuDecrypt(path: string, pass: string, raw: string): void {
-  qemu(
-    'qemu-img',
-    'convert',
-    ...SECRET(pass),
-    '--image-opts',
-    '-O',
-    'raw',
-    imageOptions(path),
-    raw,
-  );
+  run('qemu-img', 'convert', ...SECRET(pass), '--image-opts', '-O', 'raw', imageOptions(path), raw);
 }
 
 /** Changes keys by qemu-img amend: `data` are passphrases by the ids `s` (opens), `new` and `old`. */
@@ -94,15 +85,11 @@ export function qemuAmend(path: string, data: Record<string, string>, options: s
 /** Whether QEMU opens an image by a passphrase. */
 export function qemuOpens(path: string, pass: string): boolean {
   const args = [...SECRET(pass), '--image-opts', '-c', 'read 0 512', imageOptions(path)];
-  return spawnSync('qemu-io', args).status === 0;
+  return outcome('qemu-io', args).status === 0;
 }
 
 /** Exit code of qemu-img check: 0 clean, 2 corrupt, 3 leaks. */
 export function qemuCheckEncrypted(path: string, pass: string): number | null {
   const args = ['check', ...SECRET(pass), '--image-opts', imageOptions(path)];
-  return spawnSync('qemu-img', args).status;
-}
-
-function qemu(tool: string, ...args: string[]): string {
-  return execFileSync(tool, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+  return outcome('qemu-img', args).status;
 }

@@ -1,4 +1,4 @@
-import { spawnSync } from 'node:child_process';
+import { outcome } from '@lamella/test-support';
 
 /** The counts that qemu-img check and we both give. */
 export interface Verdict {
@@ -20,9 +20,7 @@ export function qemuVerdict(
   repair: 'none' | 'leaks' | 'all',
 ): { readonly verdict?: Verdict; readonly text: string } {
   const mode = repair === 'none' ? [] : ['-r', repair];
-  const result = spawnSync('qemu-img', ['check', '-f', 'qcow2', ...mode, '--output=json', path], {
-    encoding: 'utf8',
-    maxBuffer: 64 * 1024 * 1024,
+  const result = outcome('qemu-img', ['check', '-f', 'qcow2', ...mode, '--output=json', path], {
     timeout: 60_000,
   });
   const start = result.stdout.indexOf('{');

@@ -42,7 +42,7 @@ export async function live(
 }
 
 /** Some changes that do not overlap. */
-export function disjoint(random: () => number, unit: number, size: number): Change[] {
+function disjoint(random: () => number, unit: number, size: number): Change[] {
   const changes: Change[] = [];
   for (let tries = 2 + Math.floor(random() * 4); tries > 0; tries -= 1) {
     const change = randomChange(random, unit, size);

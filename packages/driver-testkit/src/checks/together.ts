@@ -125,7 +125,7 @@ export function carryOut(disk: Disk, { kind, offset, length, bytes }: Change): P
 }
 
 /** Some changes all over a disk; they may overlap. */
-export function randomChanges(random: () => number, unit: number, size: number): Change[] {
+function randomChanges(random: () => number, unit: number, size: number): Change[] {
   return Array.from({ length: 2 + Math.floor(random() * 8) }, () =>
     randomChange(random, unit, size),
   );

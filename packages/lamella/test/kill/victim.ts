@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { plainNode } from '@lamella/test-support';
 import type { PlannedWrite } from './writer.js';
 
 const WRITER = fileURLToPath(new URL('./writer.js', import.meta.url));
@@ -29,7 +30,7 @@ export async function writeUntilKilled(
   seed: number,
   milliseconds: number,
 ): Promise<LastWords> {
-  const child = spawn(process.execPath, [WRITER, path, format, String(seed)], {
+  const child = spawn(...plainNode(WRITER, path, format, String(seed)), {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const flushed: (readonly PlannedWrite[])[] = [];

@@ -1,14 +1,5 @@
-import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import type { Disk } from 'lamella';
-
-/** An empty directory that goes away with the test; gives paths in it. */
-export function directory(test: { teardown(action: () => void): void }): (name: string) => string {
-  const path = mkdtempSync(join(tmpdir(), 'lamella-'));
-  test.teardown(() => rmSync(path, { recursive: true, force: true }));
-  return (name) => join(path, name);
-}
 
 /** A little-endian 64-bit number in a file. */
 export function getUint64(path: string, offset: number): number {

@@ -1,6 +1,7 @@
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { readFile, rm } from 'node:fs/promises';
 import { promisify } from 'node:util';
+import { needs } from '@lamella/test-support';
 
 const execute = promisify(execFile);
 const MAX_OUTPUT = 16 * 1024 * 1024;
@@ -26,16 +27,8 @@ export interface CheckReport {
   readonly allocatedClusters: number;
 }
 
-const TOOLS = ['qemu-img', 'qemu-io', 'qemu-nbd'];
-const required = process.env.LAMELLA_REQUIRE_QEMU === '1';
-const missing = TOOLS.filter((tool) => spawnSync(tool, ['--version']).status !== 0);
-
-/**
- * Options for a test that needs QEMU: skips it, visibly, where the tools are missing, unless
- * LAMELLA_REQUIRE_QEMU=1 says that they must be there: then it runs and fails.
- */
-export const needsQemu: { skip?: string } =
-  missing.length === 0 || required ? {} : { skip: `not installed: ${missing.join(', ')}` };
+/** For tests that need QEMU. */
+export const needsQemu = needs('qemu-img', 'qemu-io', 'qemu-nbd');
 
 /**
  * Runs a tool of QEMU.

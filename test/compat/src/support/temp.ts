@@ -1,6 +1,6 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { directory } from '@lamella/test-support';
 import type { Test } from 'tap';
 
 /** A folder of temporary files, removed when the test ends. */
@@ -9,8 +9,7 @@ export class Temp {
   #files = 0;
 
   constructor(t: Test) {
-    this.path = mkdtempSync(join(tmpdir(), 'lamella-compat-'));
-    t.teardown(() => rmSync(this.path, { recursive: true, force: true }));
+    this.path = directory(t);
   }
 
   /** Path of a file in the folder. */

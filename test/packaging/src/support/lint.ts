@@ -22,8 +22,9 @@ export async function typeProblems(tarball: string): Promise<unknown[]> {
   });
 }
 
-/** What publint says of a package. */
-export async function manifestProblems({ folder, manifest }: Package): Promise<unknown[]> {
-  const { messages } = await publint({ pkgDir: folder, strict: true });
+/** What publint says of a package, as it is in its tarball. */
+export async function manifestProblems({ manifest }: Package, tarball: string): Promise<unknown[]> {
+  const { buffer } = new Uint8Array(await readFile(tarball));
+  const { messages } = await publint({ pack: { tarball: buffer }, strict: true });
   return messages.map((message) => formatMessage(message, JSON.parse(JSON.stringify(manifest))));
 }

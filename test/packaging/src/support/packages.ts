@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { withoutTap } from '@lamella/test-support';
 
 const run = promisify(execFile);
 
@@ -50,7 +51,8 @@ function packagesIn(directory: string): readonly Package[] {
 
 /** Packs a package as `npm publish` would. */
 export async function pack({ folder, manifest }: Package, target: string): Promise<string> {
-  await run('npm', ['pack', '--silent', '--pack-destination', target], { cwd: folder });
+  const words = ['npm', 'pack', '--silent', '--pack-destination', target];
+  await run(...withoutTap(...words), { cwd: folder });
   const name = manifest.name.replace('@', '').replace('/', '-');
   return join(target, `${name}-${manifest.version}.tgz`);
 }

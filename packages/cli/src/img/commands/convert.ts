@@ -1,17 +1,14 @@
 import { convertDisks, isLamellaError } from 'lamella';
 import { defineCommand } from '../../command-line/command.js';
-import { causeOf, Failure } from '../../command-line/failure.js';
+import { Failure } from '../../command-line/failure.js';
 import { asksForHelp } from '../../command-line/option-list.js';
 import { complain, type ProgressDisplay, type Session } from '../../command-line/session.js';
-import { createFailureText } from '../../messages/create-failure.js';
 import { problemText } from '../../messages/problem.js';
 import {
   addOptions,
   BACKING,
   BACKING_FORMAT,
   COMPRESS,
-  type CommonSettings,
-  cacheMode,
   FORCE_SHARE,
   FORMAT,
   IMAGE_OPTS,
@@ -23,11 +20,16 @@ import {
   SOURCE_CACHE,
   sourceCacheMode,
 } from '../common-options.js';
+import {
+  assertNotRead,
+  createTarget,
+  openTarget,
+  type TargetSettings,
+  targetOptions,
+} from '../convert-target.js';
 import { copyBitmaps } from '../copy-bitmaps.js';
-import { createHelp, createSchema, type OptionMap, readOptions } from '../format-options.js';
-import { isOpen } from '../is-open.js';
-import { makeImage, newPassphrase } from '../make-image.js';
-import { driverOf, type OpenImage, openImage } from '../open-image.js';
+import { createHelp, type OptionMap } from '../format-options.js';
+import { driverOf, type OpenImage } from '../open-image.js';
 import { paceOf } from '../pace.js';
 import { progressOf } from '../progress.js';
 import {
@@ -42,15 +44,13 @@ const SECTOR = 512;
 const MAX_SPARSE = 16 * 1024 * 1024;
 const MAX_PARALLEL = 16;
 
-interface Settings extends CommonSettings, SnapshotSettings {
+interface Settings extends TargetSettings, SnapshotSettings {
   targetFormat?: string;
-  targetImageOpts?: boolean;
   skipCreate?: boolean;
   sparse?: number;
   parallel?: number;
   outOfOrder?: boolean;
   offload?: boolean;
-  bitmaps?: boolean;
   skipBroken?: boolean;
   salvage?: boolean;
   targetIsZero?: boolean;
@@ -290,124 +290,6 @@ async function convertInto(
   } finally {
     made?.done();
   }
-}
-
-function targetOptions(
-  session: Session,
-  settings: Settings,
-  sources: readonly OpenSource[],
-  format: string,
-  size: number,
-): OptionMap {
-  const driver = driverOf(session, format);
-  const values = readOptions(settings.options, createSchema(driver));
-  const { backing, backingFormat } = settings;
-  if ((backing ?? backingFormat) !== undefined && driver.supportsBacking !== true) {
-    throw new Failure(
-      backing === undefined
-        ? `Backing file format not supported for file format '${format}'`
-        : `Backing file not supported for file format '${format}'`,
-    );
-  }
-  if (backing !== undefined) {
-    values.set('backing_file', backing);
-  }
-  if (backingFormat !== undefined) {
-    values.set('backing_fmt', backingFormat);
-  }
-  if (values.has('backing_file')) {
-    if (sources.length > 1) {
-      throw new Failure(
-        'Having a backing file for the target makes no sense when concatenating multiple input images',
-      );
-    }
-    const backingFmt = values.get('backing_fmt');
-    if (backingFmt === undefined) {
-      throw new Failure('Use of backing file requires explicit backing format');
-    }
-  }
-  if (settings.compress === true && driver.supportsCompression !== true) {
-    throw new Failure('Compression not supported for this file format');
-  }
-  if (settings.bitmaps === true) {
-    if (sources.length > 1) {
-      throw new Failure('Copying bitmaps only possible with single source');
-    }
-    if (driver.supportsBitmaps !== true) {
-      throw new Failure(`Format driver '${format}' does not support bitmaps`);
-    }
-    if (sources[0]?.image.layers[0].image.bitmaps === undefined) {
-      throw new Failure('Source lacks bitmap support');
-    }
-  }
-  values.set('size', size);
-  return values;
-}
-
-/** Making the target would destroy a source that is the same file. */
-async function assertNotRead(
-  session: Session,
-  sources: readonly OpenSource[],
-  text: string,
-  format: string,
-): Promise<void> {
-  if (
-    await isOpen(
-      session,
-      sources.map(({ image }) => image),
-      text,
-    )
-  ) {
-    throw new Failure(
-      `${text}: error while converting ${format}: Failed to get "write" lock\n` +
-        `Is another process using the image [${text}]?`,
-    );
-  }
-}
-
-async function createTarget(
-  session: Session,
-  text: string,
-  format: string,
-  values: OptionMap,
-): Promise<void> {
-  try {
-    // A backing file that is not there is noticed when the target is opened.
-    assertBackingFormat(session, values);
-    const { signal } = session;
-    await makeImage(session, text, driverOf(session, format), values, true, { signal });
-  } catch (error) {
-    const why = error instanceof Failure ? error.message : createFailureText(error, text);
-    throw new Failure(`${text}: error while converting ${format}: ${why}`, {
-      cause: causeOf(error),
-    });
-  }
-}
-
-function assertBackingFormat(session: Session, values: OptionMap): void {
-  const format = values.get('backing_fmt');
-  if (format !== undefined && !session.lamella.formats.includes(String(format))) {
-    throw new Failure(`Parameter 'backing-fmt' does not accept value '${format}'`);
-  }
-}
-
-async function openTarget(
-  session: Session,
-  settings: Settings,
-  text: string,
-  format: string,
-  values: OptionMap,
-): Promise<OpenImage> {
-  const byOptions = settings.targetImageOpts === true;
-  return openImage(
-    session,
-    { text, format: byOptions ? undefined : format, imageOpts: byOptions },
-    {
-      writable: true,
-      cache: cacheMode(settings.cache ?? 'unsafe'),
-      passphrase: newPassphrase(session, values),
-    },
-  );
 }
 
 async function copy(

@@ -28,6 +28,7 @@ import {
   formattingLine,
   type OptionMap,
   readOptions,
+  setBacking,
 } from '../format-options.js';
 import { makeImage } from '../make-image.js';
 import { driverOf, WORKING_DIRECTORY } from '../open-image.js';
@@ -86,7 +87,7 @@ async function createImage(
       }
       values.set('size', size);
     }
-    setBacking(values, settings, format, driver.supportsBacking === true);
+    setBacking(values, settings, driver);
     await completeFromBacking(session, filename, values, settings.unsafe === true);
     if (!values.has('size')) {
       throw new Failure('Image creation needs a size parameter');
@@ -134,26 +135,6 @@ function assertProtocol(session: Session, filename: string): void {
     throw new Failure("Unknown protocol 'json'");
   }
   session.lamella.container.resolve(StorageRegistry).resolve(filename);
-}
-
-function setBacking(
-  values: OptionMap,
-  { backing, backingFormat }: CommonSettings,
-  format: string,
-  supported: boolean,
-): void {
-  if (backing !== undefined) {
-    if (!supported) {
-      throw new Failure(`Backing file not supported for file format '${format}'`);
-    }
-    values.set('backing_file', backing);
-  }
-  if (backingFormat !== undefined) {
-    if (!supported) {
-      throw new Failure(`Backing file format not supported for file format '${format}'`);
-    }
-    values.set('backing_fmt', backingFormat);
-  }
 }
 
 /** Looks at the backing file: it must open, and gives the size if nobody else does. */

@@ -3,7 +3,7 @@ import { passphraseBytes } from '../passphrase.js';
 import type { LuksVolume } from './luks-volume.js';
 
 /** Time in ms that trying a new passphrase takes, if not said otherwise. */
-export const DEFAULT_ITER_TIME = 2000;
+const DEFAULT_ITER_TIME = 2000;
 
 /** Options that change the keys of an image, as qemu-img calls them; secrets are given as they are. */
 export const AMEND_KEY_OPTIONS: OptionSchema = {

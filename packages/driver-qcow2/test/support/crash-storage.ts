@@ -1,1 +1,0 @@
-export { CrashStorage } from '@lamella/driver-testkit';
