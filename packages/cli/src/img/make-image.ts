@@ -12,14 +12,14 @@ import { WORKING_DIRECTORY } from './open-image.js';
 export async function makeImage(
   session: Session,
   filename: string,
-  { format }: BlockDriver,
+  driver: BlockDriver,
   values: OptionMap,
   uncheckedBacking = false,
 ): Promise<void> {
   const backing = values.get('backing_file');
   const backingFormat = values.get('backing_fmt');
   await session.lamella.create(filename, {
-    format,
+    format: driver.format,
     size: Number(values.get('size')),
     ...(typeof backing === 'string' && backing !== ''
       ? {
@@ -32,7 +32,7 @@ export async function makeImage(
     uncheckedBacking,
     backingMetadataOnly: true,
     dataFilesBeside: WORKING_DIRECTORY,
-    options: driverOptions(values),
+    options: driverOptions(driver, values),
     passphrase: newPassphrase(session, values),
     overwrite: true,
   });

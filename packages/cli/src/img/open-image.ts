@@ -29,6 +29,8 @@ export interface OpenImageOptions {
   readonly cache?: CacheMode | undefined;
   /** Only the image itself, nothing that it names. */
   readonly alone?: boolean | undefined;
+  /** Its data file is of no interest, and need not be there. */
+  readonly withoutDataFile?: boolean | undefined;
   /** Only what is known of the image is wanted, no data: needs no passphrase. */
   readonly metadataOnly?: boolean | undefined;
   /** Format, location and options are known already; used instead of the argument's. */
@@ -80,6 +82,7 @@ export async function openImage(
       forceShare: options.forceShare,
       cache: options.cache,
       topOnly: options.alone,
+      references: options.withoutDataFile === true ? 'deny' : undefined,
       metadataOnly: options.metadataOnly,
     });
     const [top] = chain.layers;
@@ -88,7 +91,7 @@ export async function openImage(
     }
     return { text, name, disk: new Disk(chain.layers, [], chain.missing), layers: chain.layers };
   } catch (error) {
-    throw openFailure(error, text, name, exitCode, failure);
+    throw openFailure(error, text, name, exitCode, failure, options.writable);
   }
 }
 
@@ -120,22 +123,27 @@ export function openFailure(
   name: OpenableName | undefined,
   exitCode = 1,
   failure = 'Could not open',
+  writable = false,
 ): unknown {
-  const problem = openProblem(error, name);
+  const problem = openProblem(error, name, writable);
   return problem === undefined
     ? error
     : new Failure(`${failure} '${text}': ${problem}`, { exitCode });
 }
 
 /** What went wrong, as it stands behind the image's name; undefined for a fault of the program. */
-export function openProblem(error: unknown, name: OpenableName | undefined): string | undefined {
+export function openProblem(
+  error: unknown,
+  name: OpenableName | undefined,
+  writable = false,
+): string | undefined {
   if (error instanceof Failure) {
     return error.message;
   }
   if (!isLamellaError(error)) {
     return undefined;
   }
-  return openFailureText(error, name?.location ?? '');
+  return openFailureText(error, name?.location ?? '', writable);
 }
 
 /** Warns of a format that was found by content and could be any. */

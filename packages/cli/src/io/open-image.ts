@@ -54,10 +54,8 @@ export async function openForShell(session: Session, request: OpenRequest): Prom
       ? await overlay(session.lamella, request, disk)
       : new OpenedImage(request, disk);
   } catch (error) {
-    const problem =
-      writesFile && isLamellaError(error, 'NOT_A_FILE') && error.problem === 'is a directory'
-        ? `Could not open '${error.location}': Is a directory`
-        : openProblem(error, name === undefined ? undefined : seenFrom(name, error));
+    const seen = name === undefined ? undefined : seenFrom(name, error);
+    const problem = openProblem(error, seen, writesFile);
     throw problem === undefined ? error : new Failure(`${label}: ${problem}`);
   }
 }

@@ -2,8 +2,8 @@ import { type CheckResult, isLamellaError, type RepairMode } from 'lamella';
 import { defineCommand } from '../../command-line/command.js';
 import { Failure, wrongUsage } from '../../command-line/failure.js';
 import { formatJson } from '../../command-line/json.js';
-import type { Session } from '../../command-line/session.js';
-import { findingLines, wantsRebuild } from '../../messages/check-findings.js';
+import { complain, type Session } from '../../command-line/session.js';
+import { findingLines, snapshotTableFailure, wantsRebuild } from '../../messages/check-findings.js';
 import { problemText } from '../../messages/problem.js';
 import {
   assertOneNaming,
@@ -73,6 +73,11 @@ export const check = defineCommand<Settings>({
       const { disk } = opened;
       let result = await disk.check({ repair, signal: session.signal });
       const json = settings.output === 'json';
+      const unreachable = snapshotTableFailure(result.findings);
+      if (unreachable !== undefined) {
+        complain(session, unreachable.line);
+        throw new Failure(`Check failed: ${unreachable.why}`, { exitCode: EXIT.error });
+      }
       sayFindings(session, result, repair, disk.format);
       if (wantsRebuild(result.findings)) {
         throw new Failure('Check failed: Input/output error', { exitCode: EXIT.error });
@@ -91,6 +96,9 @@ export const check = defineCommand<Settings>({
       }
       if (settings.quiet !== true || json) {
         session.out(json ? jsonResult(result, text, disk.format) : humanResult(result));
+      }
+      if (result.checkErrors > 0) {
+        throw new Failure('Check failed', { exitCode: EXIT.error });
       }
       return exitCode(json ? first : result);
     } catch (error) {
@@ -181,12 +189,12 @@ function jsonResult(result: CheckResult, filename: string, format: string): stri
   })}\n`;
 }
 
-function exitCode({ corruptions, leaks, checkErrors }: CheckResult): number {
+function exitCode({ corruptions, leaks }: CheckResult): number {
   if (corruptions > 0) {
     return EXIT.corrupt;
   }
   if (leaks > 0) {
     return EXIT.leaks;
   }
-  return checkErrors > 0 ? EXIT.error : EXIT.clean;
+  return EXIT.clean;
 }

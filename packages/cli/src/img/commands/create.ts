@@ -120,11 +120,23 @@ async function createImage(
     if (values.has('backing_fmt') && !values.has('backing_file')) {
       throw new Failure('Backing format cannot be used without backing file');
     }
+    assertEncryption(values);
     await makeImage(session, filename, driver, values, settings.unsafe);
   } catch (error) {
     const text = error instanceof Failure ? error.message : createFailureText(error, filename);
     const lineEnd = error instanceof Failure ? error.lineEnd : undefined;
     throw new Failure(`${filename}: ${text}`, { lineEnd });
+  }
+}
+
+/** A key alone encrypts nothing. */
+function assertEncryption(values: OptionMap): void {
+  if (
+    values.has('encrypt.key-secret') &&
+    !values.has('encrypt.format') &&
+    values.get('encryption') !== true
+  ) {
+    throw new Failure("Parameter 'encrypt.format' is missing");
   }
 }
 
@@ -167,12 +179,18 @@ async function completeFromBacking(
   if (typeof file !== 'string') {
     return;
   }
+  if (file === '') {
+    throw new Failure('Expected backing file name, got empty string');
+  }
   if (file === filename) {
     throw new Failure(
       'Error: Trying to create an image with the same filename as the backing file',
     );
   }
   if (unsafe) {
+    if (format === undefined) {
+      throw new Failure('Backing file specified without backing format');
+    }
     return;
   }
   const resolver = session.lamella.container.resolve(ChainResolver);
@@ -181,9 +199,7 @@ async function completeFromBacking(
   const name = resolver.resolveReference(reference, target.location);
   let chain: Awaited<ReturnType<ChainResolver['open']>>;
   try {
-    chain = await resolver.open(name.location, {
-      format: name.format,
-      options: name.options,
+    chain = await resolver.open(name, {
       dataFilesBeside: WORKING_DIRECTORY,
       metadataOnly: true,
     });

@@ -74,7 +74,7 @@ export const dd = defineCommand<Settings>({
     const size = beyond ? 0 : end - start;
     if (await isOpen(session, [source], output)) {
       throw new Failure(
-        `${output}: error while creating output image of type '${targetFormat}': Failed to get "write" lock\n` +
+        `${output}: error while creating output image: Failed to get "write" lock\n` +
           `Is another process using the image [${output}]?`,
       );
     }
@@ -82,9 +82,7 @@ export const dd = defineCommand<Settings>({
       await makeImage(session, output, driver, new Map([['size', size]]));
     } catch (error) {
       const why = error instanceof Failure ? error.message : createFailureText(error, output);
-      throw new Failure(
-        `${output}: error while creating output image of type '${targetFormat}': ${why}`,
-      );
+      throw new Failure(`${output}: error while creating output image: ${why}`);
     }
     if (beyond) {
       complain(session, `${input}: cannot skip to specified offset`);

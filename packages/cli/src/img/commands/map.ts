@@ -1,6 +1,8 @@
-import type { DiskExtent } from 'lamella';
+import { type DiskExtent, isLamellaError, type LamellaError } from 'lamella';
 import { defineCommand } from '../../command-line/command.js';
 import { Failure } from '../../command-line/failure.js';
+import type { Session } from '../../command-line/session.js';
+import { shownLocation } from '../../messages/open-failure.js';
 import {
   assertOneNaming,
   type CommonSettings,
@@ -74,7 +76,12 @@ export const map = defineCommand<Settings>({
         }
         first = false;
       }
+      if (json && first) {
+        session.out(NOTHING);
+      }
       session.out(json ? ']\n' : '');
+    } catch (error) {
+      throw isLamellaError(error, 'CORRUPT') ? unreadable(session, error, disk.format) : error;
     } finally {
       await disk.close();
     }
@@ -82,10 +89,23 @@ export const map = defineCommand<Settings>({
   },
 });
 
+/** What is damaged is told on a line of its own. */
+function unreadable(session: Session, { problem }: LamellaError, format: string): Failure {
+  if (format === 'qed') {
+    return new Failure('Could not read file metadata: Invalid argument');
+  }
+  session.error(`${format}: Image is corrupt: ${problem}\n`);
+  return new Failure('Could not read file metadata: Input/output error');
+}
+
+/** What is said of a range in which there is nothing. */
+const NOTHING =
+  '{ "start": 0, "length": 0, "depth": 0, "present": false, "zero": false, "data": false, "compressed": false}';
 const HEADING = `${'Offset'.padEnd(16)}${'Length'.padEnd(16)}${'Mapped to'.padEnd(16)}File\n`;
 
 function humanRow({ offset, length, hostOffset, layer }: DiskExtent, image: OpenImage): string {
-  const location = image.layers[layer ?? 0]?.storage.location ?? '';
+  const { storage, dataFile } = image.layers[layer ?? 0] ?? {};
+  const location = shownLocation((dataFile ?? storage)?.location ?? '');
   if (hostOffset === undefined) {
     throw new Failure('File contains external, encrypted or compressed clusters.');
   }

@@ -112,7 +112,7 @@ async function measureDisk(
       size: disk?.size ?? settings.size ?? 0,
       options: parseOptions(
         driver.createOptions ?? {},
-        driverOptions(values),
+        driverOptions(driver, values),
         `measuring a ${driver.format} image`,
       ),
       backed: values.has('backing_file'),
