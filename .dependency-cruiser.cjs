@@ -29,7 +29,7 @@ module.exports = {
       comment: 'What a platform gives comes in through injection tokens.',
       severity: 'error',
       from: {
-        path: '^packages/(core|filters|driver-[^/]+)/src/',
+        path: '^(packages|examples)/(core|filters|driver-[^/]+)/src/',
         pathNot: '^packages/driver-testkit/',
       },
       to: { dependencyTypes: ['core'] },
@@ -45,6 +45,16 @@ module.exports = {
       severity: 'error',
       from: { path: '^packages/(driver-[^/]+|filters|platform-node)/src/' },
       to: { path: '^packages/(?!core/)', pathNot: '^packages/$1/' },
+    },
+    {
+      name: 'example-drivers-import-public-things-only',
+      comment: 'They show what a third party can do.',
+      severity: 'error',
+      from: { path: '^examples/(driver-[^/]+)/src/' },
+      to: {
+        path: '^(packages|examples|test|bench)/|^node_modules/(lamella|@lamella)/',
+        pathNot: ['^packages/core/dist/index\\.', '^examples/$1/src/'],
+      },
     },
     {
       name: 'only-the-facade-knows-every-driver',

@@ -7,6 +7,7 @@ export * from './engine/index.js';
 export * from './errors/index.js';
 export * from './metadata/index.js';
 export {
+  type ChangedImageOptions,
   type CheckImageOptions,
   type CommitOptions,
   type CommitResult,

@@ -47,3 +47,17 @@ t.test('the first difference is told by its sector', async (t) => {
   t.equal(firstDifference(left, bytesWith(2051, [700, 701]), 512), 512);
   t.equal(firstDifference(left, bytesWith(2051, [2050, 2051]), 512), 2048);
 });
+
+t.test('memory that begins anywhere is looked at just as well', async (t) => {
+  const zeroes = new Uint8Array(103).subarray(3);
+  t.ok(isZero(zeroes));
+  t.same(dataRuns(zeroes, 4, 4), []);
+  for (const position of [3, 4, 50, 102]) {
+    const bytes = bytesWith(103, [position, position + 1]).subarray(3);
+    t.notOk(isZero(bytes), `${position}`);
+    const start = position - 3 - ((position - 3) % 4);
+    t.equal(firstDifference(bytes, new Uint8Array(100), 4), start);
+    t.equal(firstDifference(zeroes, bytes, 4), start);
+    t.same(dataRuns(bytes, 4, 4), [{ start, end: start + 4 }]);
+  }
+});

@@ -1,6 +1,5 @@
 import {
   type Awaitable,
-  alignUp,
   type BitmapStore,
   type CheckOptions,
   type CheckResult,
@@ -12,55 +11,24 @@ import {
   type LongOperation,
   type OptionValues,
   type Placement,
-  parseOptions,
   type Reference,
   type ResizeContext,
   type ResizeOptions,
   type ZeroContext,
 } from '@lamella/core';
-import { amendedHeader } from './amend/amend-header.js';
-import { readAmendOptions } from './amend/options.js';
-import { planAmendment } from './amend/plan.js';
-import { RefcountConverter } from './amend/refcount-converter.js';
-import { completeSnapshots, downgraded, upgraded } from './amend/upgrade.js';
-import { ZeroExpander } from './amend/zero-expander.js';
+import { amendImage } from './amend/amend-image.js';
 import { RecordingBitmaps } from './bitmaps/recording-bitmaps.js';
-import { DataFileClearer } from './data-file/data-file-clearer.js';
-import { DataFileSpace } from './data-file/data-file-space.js';
-import { cutDataFile, growDataFile } from './data-file/resize.js';
-import { AMEND_KEY_OPTIONS } from './encryption/luks/amend.js';
 import { unsupported } from './errors.js';
 import { withBacking } from './header/backing.js';
-import type { Header } from './header/header.js';
 import { readHeader } from './header/parse.js';
 import { rewriteHeader } from './header/rewrite.js';
 import { Qcow2Image, readParts } from './image.js';
 import { Leftovers } from './refcount/leftovers.js';
-import { checkResize } from './resize/check-resize.js';
-import { dropEmptyBlocks } from './resize/drop-blocks.js';
-import { dropBehindEnd, trimFile } from './resize/drop-space.js';
-import { growL1 } from './resize/grow-l1.js';
-import { prepareNewSpace } from './resize/new-space.js';
+import { NOTHING_BELOW, type ResizableImage, Resizer } from './resize/resizer.js';
 import type { SnapshotHost } from './snapshots/image-snapshots.js';
-import { Clearer } from './write/clearer.js';
-import { createCompressor } from './write/compressor.js';
-import { ClusterPlacer, type Placer } from './write/placer.js';
-import { SubclusterPlacer } from './write/subcluster-placer.js';
+import type { WholeChange } from './whole-change.js';
 import { type WriteParts, writeParts } from './write-parts.js';
-
-/** For an image that stands alone. */
-const NOTHING_BELOW: ResizeContext = {
-  backingSize: 0,
-  zero: async () => {
-    throw new LamellaError(
-      'INVALID_ARGUMENT',
-      'a disk that ends within a cluster is resized by Disk',
-      {
-        hint: 'Call Disk.resize, or give a context.',
-      },
-    );
-  },
-};
+import { WriteView } from './write-view.js';
 
 /** An image that is open for reading and writing. */
 export class WritableQcow2Image extends Qcow2Image {
@@ -166,61 +134,13 @@ export class WritableQcow2Image extends Qcow2Image {
     await this.#view.compressor?.store(compressed, offset);
   }
 
-  /**
-   * Changes what `AMEND_OPTIONS` lists. All refusals come before any change; then each step leaves an
-   * image that is whole, with the same content.
-   *
-   * @throws LamellaError as `readAmendOptions`, `planAmendment`, {@link WritableQcow2Image.resize} and the keys'
-   * `amendKeys`; `ABORTED`, `NO_SPACE`, `CORRUPT`, `IO_ERROR`
-   */
-  async amend(
+  /** @throws LamellaError as {@link amendImage} */
+  amend(
     options: OptionValues,
     operation: LongOperation = {},
     context: ResizeContext = NOTHING_BELOW,
   ): Promise<void> {
-    const { storage, header, geometry } = this.#view.parts;
-    const request = readAmendOptions(options, storage.location);
-    const plan = await planAmendment(storage, header, request);
-    const { size } = request;
-    if (size !== undefined) {
-      const version = plan.version === 3 ? 3 : header.version;
-      checkResize({ ...header, version }, geometry, size, {}, storage.location);
-    }
-    if (request.keys !== undefined) {
-      await this.#amendKeys(request.keys);
-    }
-    if (plan.version > header.version) {
-      await this.#restructure(completeSnapshots);
-      await this.#restructure((parts, now) => rewriteHeader(parts.storage, upgraded(now)));
-    }
-    await this.#restructure((parts, now) =>
-      rewriteHeader(parts.storage, amendedHeader(now, request, plan)),
-    );
-    if (plan.refcountOrder !== header.refcountOrder) {
-      await this.#restructure((parts) =>
-        new RefcountConverter(parts, plan.refcountOrder, operation).convert(),
-      );
-    }
-    if (size !== undefined) {
-      await this.resize(size, operation, context);
-    }
-    if (plan.version < header.version) {
-      await this.#restructure((parts, now) => new ZeroExpander(parts, now, operation).expand());
-      await this.#restructure((parts, now) => rewriteHeader(parts.storage, downgraded(now)));
-    }
-  }
-
-  async #amendKeys(options: OptionValues): Promise<void> {
-    const { encryption, storage } = this.#view.parts;
-    const values = parseOptions(AMEND_KEY_OPTIONS, options, 'amending a qcow2 image');
-    if (encryption === undefined) {
-      throw unsupported(
-        storage.location,
-        'the image is not encrypted',
-        'It has no keys to change.',
-      );
-    }
-    await encryption.amend(values, storage);
+    return amendImage(this.#resizable, options, operation, context);
   }
 
   async flush(): Promise<void> {
@@ -267,98 +187,24 @@ export class WritableQcow2Image extends Qcow2Image {
     );
   }
 
-  /**
-   * Changes the size of the disk. What a layer below would show is hidden, and space reserved, before the new
-   * size is durable; what a smaller disk no longer has is dropped afterwards. A growth that fails is undone.
-   *
-   * @throws LamellaError as `checkResize`, `ABORTED`, `NO_SPACE`, `CORRUPT`, `IO_ERROR`
-   */
-  async resize(
+  /** @throws LamellaError as {@link Resizer.resize} */
+  resize(
     size: number,
     options: ResizeOptions = {},
     context: ResizeContext = NOTHING_BELOW,
   ): Promise<void> {
-    const { header, geometry, storage } = this.#view.parts;
-    checkResize(header, geometry, size, options, storage.location);
-    if (size < header.size) {
-      await this.#shrink(size, context);
-    } else if (size > header.size) {
-      await this.#grow(size, options, context);
-    }
+    return new Resizer(this.#resizable, context).resize(size, options);
   }
 
-  async #grow(size: number, options: ResizeOptions, context: ResizeContext): Promise<void> {
-    const { backingSize } = context;
-    const from = this.size;
-    const { data, geometry } = this.#view.parts;
-    const dataLength = data.size;
-    try {
-      if (geometry.externalData) {
-        await growDataFile(data, from, size, options);
-      }
-      await this.#zeroTail(Math.min(size, alignUp(from, this.clusterSize)), from, context);
-      await this.#restructure((parts, header) => growL1(parts, header, size));
-      await this.#restructure((parts) =>
-        prepareNewSpace(parts, { from, to: size, backingSize }, options),
-      );
-      await this.#restructure((_parts, header) => this.#bitmaps.rewriteHeader({ ...header, size }));
-    } catch (error) {
-      await this.#undoGrowth(from, dataLength);
-      throw error;
-    }
-    if (geometry.externalData) {
-      await cutDataFile(data, size);
-    }
-  }
-
-  async #shrink(size: number, context: ResizeContext): Promise<void> {
-    const from = this.size;
-    await this.#restructure((_parts, header) => this.#bitmaps.rewriteHeader({ ...header, size }));
-    await this.#restructure((parts) => dropBehindEnd(parts, size));
-    // QEMU would show these bytes again if it made the disk larger.
-    await this.#zeroTail(Math.min(from, alignUp(size, this.clusterSize)), size, {
-      ...context,
-      backingSize: 0,
-    });
-    const { data, geometry } = this.#view.parts;
-    if (geometry.externalData) {
-      await cutDataFile(data, size);
-    }
-    await this.#restructure((parts) => dropEmptyBlocks(parts));
-    await this.#restructure((parts) => trimFile(parts));
-  }
-
-  /** Zeroes what the cluster in which the disk ends holds behind that end. */
-  async #zeroTail(to: number, from: number, context: ResizeContext): Promise<void> {
-    if (from >= to) {
-      return;
-    }
-    try {
-      this.reachTo(to);
-      if ((await this.map(from, to - from)).kind !== 'unallocated' || context.backingSize > from) {
-        await context.zero(from, to - from);
-      }
-      await this.flush();
-    } finally {
-      this.reachTo(undefined);
-    }
-  }
-
-  /** What was prepared behind the end is given back; should that fail, it stays, unseen. */
-  async #undoGrowth(from: number, dataLength: number): Promise<void> {
-    const { data, geometry } = this.#view.parts;
-    if (this.size === from) {
-      try {
-        if (geometry.externalData) {
-          await cutDataFile(data, dataLength);
-        }
-        await this.#restructure((parts) => dropBehindEnd(parts, from));
-        await this.#restructure((parts) => dropEmptyBlocks(parts));
-        await this.#restructure((parts) => trimFile(parts));
-      } catch {
-        // The error that made the growth fail says more.
-      }
-    }
+  get #resizable(): ResizableImage {
+    return {
+      parts: () => this.#view.parts,
+      restructure: (change) => this.#restructure(change),
+      rewriteHeader: (header) => this.#bitmaps.rewriteHeader(header),
+      reachTo: (end) => this.reachTo(end),
+      map: (offset, length) => this.map(offset, length),
+      flush: () => this.flush(),
+    };
   }
 
   override async close(): Promise<void> {
@@ -402,9 +248,7 @@ export class WritableQcow2Image extends Qcow2Image {
    * read anew. Bitmaps are stored before, and what `change` leaves behind is freed last. Who changes the
    * disk's size or data writes the header by `RecordingBitmaps.rewriteHeader`.
    */
-  async #restructure(
-    change: (parts: WriteParts, header: Header, leftovers: Leftovers) => Promise<void>,
-  ): Promise<void> {
+  async #restructure(change: WholeChange): Promise<void> {
     this.#assertNotLost();
     const { parts } = this.#view;
     if (parts.guard.refuses) {
@@ -445,28 +289,5 @@ export class WritableQcow2Image extends Qcow2Image {
     if (this.#lost !== undefined) {
       throw this.#lost;
     }
-  }
-}
-
-/** What answers while an image's metadata stays the same. */
-class WriteView {
-  readonly parts: WriteParts;
-  readonly compressor: ClusterCompressor | undefined;
-  readonly placer: Placer;
-  readonly clearer: Clearer | DataFileClearer;
-
-  constructor(parts: WriteParts) {
-    const { writer, data, geometry, encryption, space } = parts;
-    this.parts = parts;
-    // Compressed clusters are never ciphered, and the guest's data would lie in the open.
-    this.compressor = encryption === undefined ? createCompressor(parts) : undefined;
-    this.placer = geometry.extended
-      ? new SubclusterPlacer({ writer, data })
-      : new ClusterPlacer({ writer, data });
-    const clearer = new Clearer(writer, parts.pressure);
-    this.clearer =
-      space instanceof DataFileSpace
-        ? new DataFileClearer({ clearer, data, space, raw: geometry.rawData })
-        : clearer;
   }
 }

@@ -1,5 +1,6 @@
 import {
   type Awaitable,
+  guestOf,
   LamellaError,
   PROBE_LENGTH,
   type Storage,
@@ -57,9 +58,7 @@ export class GuardedHead implements Storage {
         position += piece.length;
       }
     };
-    return this.#change(offset + length, put, () =>
-      (this.#storage.guest ?? this.#storage).writev(pieces, offset),
-    );
+    return this.#change(offset + length, put, () => guestOf(this.#storage).writev(pieces, offset));
   }
 
   writeZeroes(offset: number, length: number, options?: WriteZeroesOptions): Promise<void> {

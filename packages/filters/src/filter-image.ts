@@ -1,40 +1,12 @@
-import type {
-  Awaitable,
-  Extent,
-  Image,
-  OptionValue,
-  Placement,
-  References,
-  Storage,
-  ZeroContext,
-} from '@lamella/core';
+import type { Awaitable, Image, Placement, ZeroContext } from '@lamella/core';
 import { isPromise } from '@lamella/core';
+import { StorageImage } from './storage-image.js';
 
 /**
- * A storage as a disk, byte for byte: the image of a filter that acts in its storage. Discards and zeroes are
- * passed on, holes shown.
+ * A storage as a disk, byte for byte, for writing, too: the image of a filter that acts in its storage. Discards
+ * and zeroes are passed on, holes shown.
  */
-export class FilterImage implements Image {
-  readonly clusterSize = 1;
-  readonly references: References = {};
-  /** What the filter shows of itself among the layers of a disk. */
-  readonly options: Readonly<Record<string, OptionValue>>;
-  /** Where the bytes are. */
-  protected readonly storage: Storage;
-
-  constructor(storage: Storage, options: Readonly<Record<string, OptionValue>> = {}) {
-    this.storage = storage;
-    this.options = options;
-  }
-
-  get size(): number {
-    return this.storage.size;
-  }
-
-  map(offset: number, length: number): Extent {
-    return { kind: 'data', length, storage: this.storage, offset, sparse: true };
-  }
-
+export class FilterImage extends StorageImage implements Image {
   place(offset: number, length: number): Placement {
     return { kind: 'in-place', length, storage: this.storage, offset };
   }
@@ -63,7 +35,7 @@ export class FilterImage implements Image {
   }
 
   /** @throws LamellaError as `Storage.flush` */
-  async close(): Promise<void> {
+  override async close(): Promise<void> {
     if (this.storage.writable) {
       await this.storage.flush();
     }

@@ -15,4 +15,5 @@ export { PartitionDriver } from './partition/partition-driver.js';
 export { type Partition, readPartitions } from './partition/partitions.js';
 export { ReadOnlyDriver } from './read-only.js';
 export { StatisticsDriver } from './statistics.js';
+export { StorageImage } from './storage-image.js';
 export { ThrottleDriver } from './throttle.js';

@@ -1,6 +1,7 @@
-import type { BlockDriver, Extent, Image, OpenOptions, References, Storage } from '@lamella/core';
+import type { BlockDriver, Image, OpenOptions, Storage } from '@lamella/core';
 import { LamellaError } from '@lamella/core';
 import { injectable } from 'tsyringe';
+import { StorageImage } from './storage-image.js';
 
 /** The filter `read-only`: shows a disk and takes no writes, whoever opens it. */
 @injectable()
@@ -16,27 +17,6 @@ export class ReadOnlyDriver implements BlockDriver {
         hint: 'Open it with writable: false, or put an overlay on it.',
       });
     }
-    return new ReadOnlyImage(storage);
+    return new StorageImage(storage);
   }
-}
-
-class ReadOnlyImage implements Image {
-  readonly clusterSize = 1;
-  readonly references: References = {};
-  readonly options = {};
-  readonly #storage: Storage;
-
-  constructor(storage: Storage) {
-    this.#storage = storage;
-  }
-
-  get size(): number {
-    return this.#storage.size;
-  }
-
-  map(offset: number, length: number): Extent {
-    return { kind: 'data', length, storage: this.#storage, offset, sparse: true };
-  }
-
-  async close(): Promise<void> {}
 }

@@ -290,7 +290,7 @@ export class Lamella {
     const format = options.format ?? 'qcow2';
     const storage = new MemoryStorage({
       location: `memory:overlay of ${disk.location}`,
-      ...(options.maxBytes === undefined ? {} : { maxBytes: options.maxBytes }),
+      maxBytes: options.maxBytes,
     });
     await this.#resolve(ImageCreator).createIn(
       storage,

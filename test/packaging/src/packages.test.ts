@@ -1,38 +1,15 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core';
-import { publint } from 'publint';
-import { formatMessage } from 'publint/utils';
 import t from 'tap';
+import { manifestProblems, typeProblems } from './support/lint.js';
 import { filesIn, pack, packages } from './support/packages.js';
-
-/** Our packages are ES modules only: that `require` gets one is no mistake, and Node.js 10 is not served. */
-const MEANT = ['CJSResolvesToESM', 'NoResolution'];
-const SERVED = ['node16-esm', 'bundler'];
-
-async function typeProblems(tarball: string): Promise<unknown[]> {
-  const bytes = new Uint8Array(await readFile(tarball));
-  const analysis = await checkPackage(createPackageFromTarballData(bytes));
-  if (!('problems' in analysis)) {
-    return ['there are no types'];
-  }
-  return analysis.problems.filter((problem) => {
-    const { kind } = problem;
-    const served = !('resolutionKind' in problem) || SERVED.includes(problem.resolutionKind);
-    return served || !MEANT.includes(kind);
-  });
-}
 
 for (const pkg of packages()) {
   const { name } = pkg.manifest;
   t.test(name, async (t) => {
     const tarball = await pack(pkg, t.testdir());
 
-    const { messages } = await publint({ pkgDir: pkg.folder, strict: true });
-    const told = messages.map((message) =>
-      formatMessage(message, JSON.parse(JSON.stringify(pkg.manifest))),
-    );
-    t.same(told, [], 'publint finds nothing');
+    t.same(await manifestProblems(pkg), [], 'publint finds nothing');
 
     // Programs have nothing to import.
     if (pkg.manifest.exports !== undefined) {

@@ -15,6 +15,11 @@ export interface CommonSettings {
   options?: string;
   cache?: string;
   sourceCache?: string;
+  backing?: string;
+  backingFormat?: string;
+  unsafe?: boolean;
+  compress?: boolean;
+  rate?: number;
 }
 
 /** `-f`. */
@@ -136,6 +141,64 @@ export const SOURCE_CACHE: CommandOption<CommonSettings> = {
   help: 'cache mode of images that are only read',
   apply(settings, value) {
     settings.sourceCache = value;
+  },
+};
+
+/** `-b`. */
+export const BACKING: CommandOption<CommonSettings> = {
+  short: 'b',
+  long: 'backing',
+  takesValue: true,
+  metavar: 'FILE',
+  help: 'backing file',
+  apply(settings, value) {
+    settings.backing = value;
+  },
+};
+
+/** `-F`. */
+export const BACKING_FORMAT: CommandOption<CommonSettings> = {
+  short: 'F',
+  long: 'backing-format',
+  takesValue: true,
+  metavar: 'FMT',
+  help: 'format of the backing file',
+  apply(settings, value) {
+    settings.backingFormat = value;
+  },
+};
+
+/** `-u`. */
+export const BACKING_UNSAFE: CommandOption<CommonSettings> = {
+  short: 'u',
+  long: 'backing-unsafe',
+  takesValue: false,
+  help: 'do not look at the backing file',
+  apply(settings) {
+    settings.unsafe = true;
+  },
+};
+
+/** `-c`. */
+export const COMPRESS: CommandOption<CommonSettings> = {
+  short: 'c',
+  long: 'compress',
+  takesValue: false,
+  help: 'store data compressed',
+  apply(settings) {
+    settings.compress = true;
+  },
+};
+
+/** `-r`. */
+export const RATE_LIMIT: CommandOption<CommonSettings> = {
+  short: 'r',
+  long: 'rate-limit',
+  takesValue: true,
+  metavar: 'RATE',
+  help: 'most bytes a second',
+  apply(settings, value) {
+    settings.rate = readSize(value, 'rate limit');
   },
 };
 

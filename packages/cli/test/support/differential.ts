@@ -39,7 +39,10 @@ async function runAll(t: Test, cases: readonly Case[]): Promise<void> {
   t.teardown(() => rmSync(root, { recursive: true, force: true }));
   const fixtures = join(root, 'fixtures');
   mkdirSync(fixtures);
-  makeFixtures(fixtures);
+  makeFixtures(
+    fixtures,
+    cases.map((one) => (typeof one === 'string' ? one : one.run)),
+  );
   for (const one of cases) {
     await compareOne(t, root, fixtures, one);
   }

@@ -38,9 +38,20 @@ const COMMANDS: readonly string[] = [
   'qemu-img create -q -f qcow2 -u -b orphan.qcow2 -F qcow2 grandchild.qcow2 1M',
 ];
 
-/** Makes the images in a directory. */
-export function makeFixtures(directory: string): void {
-  for (const command of COMMANDS) {
+/**
+ * Makes images in a directory.
+ *
+ * @param lines - command lines: the images that none of them names are left out
+ */
+export function makeFixtures(directory: string, lines: readonly string[]): void {
+  const wanted = new Set(namesIn(lines.join('\n')));
+  for (const command of COMMANDS.toReversed()) {
+    const [made = '', ...madeOf] = (command.match(NAME) ?? []).toReversed();
+    for (const name of wanted.has(made) ? madeOf : []) {
+      wanted.add(name);
+    }
+  }
+  for (const command of COMMANDS.filter((one) => wanted.has(one.match(NAME)?.at(-1) ?? ''))) {
     execFileSync('sh', ['-c', patiently(command)], {
       cwd: directory,
       stdio: ['ignore', 'ignore', 'inherit'],

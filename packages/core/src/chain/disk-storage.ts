@@ -1,4 +1,5 @@
 import { alignUp } from '../bytes/index.js';
+import { readsAsZeroes } from '../engine/index.js';
 import { LamellaError } from '../errors/index.js';
 import type { Storage, StorageExtent, WriteZeroesOptions } from '../storage/index.js';
 import type { Disk } from './disk.js';
@@ -88,8 +89,7 @@ export class DiskStorage implements Storage {
       return { kind: 'hole', length };
     }
     for await (const extent of this.disk.extents({ offset, length: inside })) {
-      const hole = extent.kind === 'zero' || extent.kind === 'unallocated';
-      return { kind: hole ? 'hole' : 'data', length: extent.length };
+      return { kind: readsAsZeroes(extent) ? 'hole' : 'data', length: extent.length };
     }
     return { kind: 'data', length: inside };
   }

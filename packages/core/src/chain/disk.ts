@@ -5,7 +5,13 @@ import type {
   OptionValues,
   ResizeOptions,
 } from '../driver/index.js';
-import { type DiskExtent, Engine, type LayerStack, type MissingBacking } from '../engine/index.js';
+import {
+  type Copied,
+  type DiskExtent,
+  Engine,
+  type LayerStack,
+  type MissingBacking,
+} from '../engine/index.js';
 import { LamellaError } from '../errors/index.js';
 import type { ZeroRangeOptions } from '../storage/index.js';
 import { DiskBitmaps } from './disk-bitmaps.js';
@@ -16,11 +22,11 @@ import { readableOf, type StreamOptions, writableOf } from './streams.js';
 /** Part of a disk to look at, and how to end early. */
 export interface ExtentsOptions {
   /** First byte; 0 by default. */
-  readonly offset?: number;
+  readonly offset?: number | undefined;
   /** Bytes; up to the disk's end by default. */
-  readonly length?: number;
+  readonly length?: number | undefined;
   /** Ends the listing with `ABORTED`. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** An open disk at the top of a chain. */
@@ -178,6 +184,31 @@ export class Disk implements AsyncDisposable {
    */
   copyUp(offset: number, length: number): Promise<void> {
     return this.#settled(this.#engine.copyUp(offset, length));
+  }
+
+  /**
+   * Has the system copy bytes of another disk into this one, without moving them through this process:
+   * file systems that can then share the blocks. Zeroes among them are copied like everything else.
+   *
+   * @param source - another disk
+   * @param sourceOffset - bytes
+   * @param offset - bytes
+   * @param length - bytes
+   * @returns how much was copied. The caller reads and writes the rest: what is compressed or encrypted in
+   * either image, not stored at all, or shares a cluster with bytes outside the range
+   * @throws LamellaError as {@link Disk.read} and {@link Disk.write}
+   */
+  async copyFrom(
+    source: Disk,
+    sourceOffset: number,
+    offset: number,
+    length: number,
+  ): Promise<Copied> {
+    const copied = await this.#engine.copyFrom(source.#engine, sourceOffset, offset, length);
+    if (copied.length > 0 && this.#layers[0].writeThrough === true) {
+      await this.#engine.flush();
+    }
+    return copied;
   }
 
   /**

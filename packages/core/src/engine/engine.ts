@@ -4,10 +4,12 @@ import { LamellaError } from '../errors/index.js';
 import type { ZeroRangeOptions } from '../storage/index.js';
 import { CompressedWriter } from './compressed-writer.js';
 import { type DiskExtent, listExtents } from './extents.js';
+import { guestOf } from './guest.js';
 import type { EngineLayer, LayerStack } from './layers.js';
 import { Locator } from './locator.js';
 import { Reader } from './reader.js';
 import { RequestTracker } from './request-tracker.js';
+import { type Copied, type HostRange, SystemCopier } from './system-copier.js';
 import { Writer } from './writer.js';
 
 /** What is returned by everything that was done at once: no promise is made per request. */
@@ -23,6 +25,7 @@ export class Engine {
   readonly #reader: Reader;
   readonly #writer: Writer;
   readonly #compressedWriter: CompressedWriter;
+  readonly #copier: SystemCopier;
   readonly #locator: Locator;
   readonly #tracker = new RequestTracker();
   readonly #writable: boolean;
@@ -40,6 +43,7 @@ export class Engine {
     this.#locator = new Locator(stack);
     this.#writer = new Writer(stack, this.#reader, this.#locator, this.#tracker);
     this.#compressedWriter = new CompressedWriter(this.#top, this.#writer);
+    this.#copier = new SystemCopier(this.#top, this.#writer);
   }
 
   /** Whether writes are allowed and the top format takes them. */
@@ -97,6 +101,23 @@ export class Engine {
     this.#checkWritable();
     this.#checkRange(offset, length);
     await this.#writer.copyUp(offset, length);
+  }
+
+  /** See `Disk.copyFrom`. */
+  async copyFrom(
+    source: Engine,
+    sourceOffset: number,
+    offset: number,
+    length: number,
+  ): Promise<Copied> {
+    this.#checkWritable();
+    this.#checkRange(offset, length);
+    source.#checkRange(sourceOffset, length);
+    // Requests of one disk would wait for each other.
+    if (length === 0 || source === this) {
+      return { length: 0, bySystem: false };
+    }
+    return source.#lend(sourceOffset, length, (range) => this.#copier.copy(range, offset));
   }
 
   /** See `Disk.discard`. */
@@ -204,6 +225,28 @@ export class Engine {
     try {
       await this.#tracker.ready(request);
       await this.#reader.read(0, buffer, offset);
+    } finally {
+      this.#tracker.end(request);
+    }
+  }
+
+  /** Has something done with the place where a prefix of a range is stored as it is, while it stays there. */
+  async #lend(
+    offset: number,
+    length: number,
+    action: (range: HostRange) => Promise<Copied>,
+  ): Promise<Copied> {
+    const request = this.#tracker.begin(offset, offset + length, 'shared');
+    try {
+      await this.#tracker.ready(request);
+      const { extent } = await this.#locator.locate(offset, length);
+      return extent.kind === 'data' && extent.cipher === undefined
+        ? await action({
+            storage: guestOf(extent.storage),
+            offset: extent.offset,
+            length: extent.length,
+          })
+        : { length: 0, bySystem: false };
     } finally {
       this.#tracker.end(request);
     }

@@ -31,6 +31,11 @@ export interface DiskExtent {
   readonly hostOffset: number | undefined;
 }
 
+/** Whether a run is known to be zeroes, so that it need not be read. */
+export function readsAsZeroes({ kind }: DiskExtent): boolean {
+  return kind === 'zero' || kind === 'unallocated';
+}
+
 /** Longest stretch that is looked at between two extents: keeps each step short. */
 const MAX_STEP = 1024 ** 4;
 

@@ -1,5 +1,4 @@
 import {
-  type ChainOptions,
   type ChainResolver,
   closeLayers,
   Disk,
@@ -8,24 +7,11 @@ import {
 } from '../chain/index.js';
 import type { LongOperation } from '../driver/index.js';
 import { LamellaError, throwIfAborted } from '../errors/index.js';
+import { type ChangedImageOptions, changedImage } from './changed-image.js';
 import { forEachStep } from './copy-range.js';
 
 /** How an overlay is committed. */
-export interface CommitOptions
-  extends LongOperation,
-    Pick<
-      ChainOptions,
-      | 'format'
-      | 'options'
-      | 'references'
-      | 'maxDepth'
-      | 'cacheSize'
-      | 'dataFile'
-      | 'dataFilesBeside'
-      | 'cache'
-      | 'passphrase'
-      | 'passphrases'
-    > {
+export interface CommitOptions extends LongOperation, ChangedImageOptions {
   /** Leave the overlay's data where it is; by default the overlay is emptied. */
   readonly keep?: boolean | undefined;
   /**
@@ -67,20 +53,9 @@ export async function commit(
   location: string | ImageName,
   options: CommitOptions = {},
 ): Promise<CommitResult> {
-  const { format, references, maxDepth, cacheSize, dataFile, dataFilesBeside } = options;
-  const { cache, passphrase, passphrases, depth = 1 } = options;
+  const { depth = 1 } = options;
   const { layers, missing } = await resolver.open(location, {
-    format,
-    options: options.options,
-    references,
-    maxDepth,
-    cacheSize,
-    dataFile,
-    dataFilesBeside,
-    cache,
-    passphrase,
-    passphrases,
-    writable: true,
+    ...changedImage(options),
     writableLayers: depth + 1,
   });
   try {
@@ -128,9 +103,7 @@ async function copyDown(
   const total = source.size;
   let copied = 0;
   let zeroed = 0;
-  for await (const { kind, offset, length, layer } of source.extents({
-    ...(signal === undefined ? {} : { signal }),
-  })) {
+  for await (const { kind, offset, length, layer } of source.extents({ signal })) {
     if (layer !== undefined && kind === 'zero') {
       await target.writeZeroes(offset, length);
       zeroed += length;

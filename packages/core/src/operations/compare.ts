@@ -1,6 +1,6 @@
 import type { Disk } from '../chain/index.js';
 import type { LongOperation } from '../driver/index.js';
-import type { DiskExtent } from '../engine/index.js';
+import { type DiskExtent, readsAsZeroes } from '../engine/index.js';
 import { throwIfAborted } from '../errors/index.js';
 import { COPY_STEP } from './copy-range.js';
 import { firstDifference, isZero, ZERO_GRANULE } from './zero-runs.js';
@@ -107,8 +107,7 @@ async function* commonRanges(
   right: Disk,
   { signal }: CompareOptions,
 ): AsyncGenerator<CommonRange> {
-  const options = signal === undefined ? {} : { signal };
-  const [a, b] = [left.extents(options), right.extents(options)];
+  const [a, b] = [left.extents({ signal }), right.extents({ signal })];
   let [x, y] = [await nextOf(a), await nextOf(b)];
   for (let offset = 0; x !== undefined || y !== undefined; ) {
     const end = Math.min(endOf(x), endOf(y));
@@ -135,9 +134,7 @@ function endOf(extent: DiskExtent | undefined): number {
 }
 
 function kindOf(extent: DiskExtent | undefined): Kind {
-  return extent === undefined || extent.kind === 'zero' || extent.kind === 'unallocated'
-    ? 'zero'
-    : 'data';
+  return extent === undefined || readsAsZeroes(extent) ? 'zero' : 'data';
 }
 
 function classOf(extent: DiskExtent | undefined): string {

@@ -2,20 +2,26 @@ import type { Disk } from '../chain/index.js';
 import type { ByteRange, LongOperation } from '../driver/index.js';
 import { Pending } from '../engine/pending.js';
 import { LamellaError, throwIfAborted } from '../errors/index.js';
-import { copyBytes } from '../storage/index.js';
+import { sampledRuns } from './sampled-runs.js';
 import { type Piece, SourceDisks } from './source-pieces.js';
-import { dataRuns, ZERO_GRANULE } from './zero-runs.js';
+import { dataRuns, type Run, ZERO_GRANULE } from './zero-runs.js';
 
 /** Bytes of one chunk that is read and written at once. */
 const CHUNK = 1024 * 1024;
 /** Bytes of one chunk that is compressed: enough clusters to keep all processors busy. */
 const COMPRESSED_CHUNK = 4 * 1024 * 1024;
+/** Bytes of one chunk that the system copies: it takes no memory, and each costs a call. */
+const SYSTEM_CHUNK = 4 * 1024 * 1024;
+/** From this size on, looking at the beginning of a unit costs much less than reading it, in bytes. */
+const SAMPLED_GRANULE = 16 * 1024;
 /** Compressed chunks under way at once. */
 const COMPRESSED_LANES = 2;
 /** Chunks under way at once unless the caller says otherwise. */
 const DEFAULT_LANES = 8;
 /** Shortest run of zeroes that is left out unless the caller says otherwise, in bytes. */
 const DEFAULT_SPARSE = 4096;
+const DONE: Promise<void> = Promise.resolve();
+const NOTHING = { length: 0, bySystem: false };
 
 /** How disks are copied into another. */
 export interface ConvertOptions extends LongOperation {
@@ -44,7 +50,8 @@ export interface ConvertOptions extends LongOperation {
   readonly outOfOrder?: boolean | undefined;
   /**
    * Let the system copy data between files without looking at it, where both images and the platform
-   * can. Zeroes among the data are then copied like everything else. False by default.
+   * can. Zeroes among the data are then copied like everything else. False by default: then it copies only
+   * where a look at the beginning of each cluster tells that it is not all zeroes.
    */
   readonly offload?: boolean | undefined;
   /**
@@ -58,7 +65,7 @@ export interface ConvertOptions extends LongOperation {
 
 /** What was copied. */
 export interface ConvertResult {
-  /** Bytes read from the sources. */
+  /** Bytes read from the sources, by this process or by the system that copied them. */
   readonly read: number;
   /** Bytes written to the target as data, compressed or not. */
   readonly written: number;
@@ -88,14 +95,13 @@ export async function convert(
       hint: `It needs ${source.size} bytes.`,
     });
   }
-  const copier = new Copier(sources, source, target, options);
+  const copier = new Copier(source, target, options);
   const result = await copier.run();
   await target.flush();
   return result;
 }
 
 class Copier {
-  readonly #sources: readonly Disk[];
   readonly #source: SourceDisks;
   readonly #target: Disk;
   readonly #options: ConvertOptions;
@@ -108,18 +114,14 @@ class Copier {
   readonly #buffers: Uint8Array[] = [];
   /** Done when the write of the chunk before has begun. */
   #turn: Promise<void> = Promise.resolve();
+  /** Whether the system is asked to copy what is stored as it is. */
+  #bySystem: boolean;
   #read = 0;
   #written = 0;
   #zeroed = 0;
   #done = 0;
 
-  constructor(
-    sources: readonly Disk[],
-    source: SourceDisks,
-    target: Disk,
-    options: ConvertOptions,
-  ) {
-    this.#sources = sources;
+  constructor(source: SourceDisks, target: Disk, options: ConvertOptions) {
     this.#source = source;
     this.#target = target;
     this.#options = options;
@@ -131,6 +133,10 @@ class Copier {
     const smallest = Math.max(ZERO_GRANULE, Math.min(this.#sparse, DEFAULT_SPARSE));
     this.#granule = Math.max(this.#unit, smallest);
     this.#chunk = compress ? Math.max(COMPRESSED_CHUNK, clusterSize) : CHUNK;
+    this.#bySystem =
+      !compress &&
+      options.onUnreadable === undefined &&
+      (options.offload === true || (this.#sparse > 0 && this.#granule >= SAMPLED_GRANULE));
     const lanes = Math.min(64, Math.max(1, options.parallel ?? DEFAULT_LANES));
     this.#pending = new Pending(compress ? Math.min(lanes, COMPRESSED_LANES) : lanes);
   }
@@ -155,15 +161,21 @@ class Copier {
     return { read: this.#read, written: this.#written, zeroed: this.#zeroed };
   }
 
-  async #copyPiece({ offset, length }: Piece): Promise<void> {
+  async #copyPiece({ offset, length, plain }: Piece): Promise<void> {
     const { signal, pace } = this.#options;
     const end = offset + length;
     for (let position = offset; position < end && !this.#pending.failed; ) {
       throwIfAborted(signal, this.#target.location);
-      const next = Math.min(end, position + this.#chunk - (position % this.#chunk));
+      const bySystem = plain && this.#bySystem;
+      const chunk = bySystem ? SYSTEM_CHUNK : this.#chunk;
+      const next = Math.min(end, position + chunk - (position % chunk));
       await pace?.(next - position);
       await this.#pending.room();
-      this.#pending.add(this.#copyChunk(position, next - position));
+      this.#pending.add(
+        bySystem
+          ? this.#copyBySystem(position, next - position)
+          : this.#copyChunk(position, next - position),
+      );
       position = next;
     }
   }
@@ -178,30 +190,86 @@ class Copier {
     this.#progress(length);
   }
 
+  /** Reads a chunk and writes what of it is worth that. */
   async #copyChunk(offset: number, length: number): Promise<void> {
-    const before = this.#turn;
+    const turn = this.#takeTurn();
+    const buffer = this.#takeBuffer();
+    try {
+      const bytes = buffer.subarray(0, length);
+      await this.#readChunk(bytes, offset);
+      this.#read += length;
+      await turn.before;
+      const runs = dataRuns(bytes, this.#sparse, this.#granule);
+      const writing = this.#writeRuns(runs, offset, length, ({ start, end }) =>
+        this.#writeData(bytes.subarray(start, end), offset + start),
+      );
+      turn.begun();
+      await writing;
+      this.#progress(length);
+    } finally {
+      turn.begun();
+      this.#buffers.push(buffer);
+    }
+  }
+
+  /** Finds out what of a chunk is worth copying, and has the system copy it. */
+  async #copyBySystem(offset: number, length: number): Promise<void> {
+    const turn = this.#takeTurn();
+    try {
+      const runs =
+        this.#options.offload === true
+          ? [{ start: 0, end: length }]
+          : await sampledRuns(this.#source, offset, length, this.#sparse, this.#granule);
+      await turn.before;
+      const writing = this.#writeRuns(runs, offset, length, ({ start, end }) =>
+        this.#copyRun(offset + start, offset + end),
+      );
+      turn.begun();
+      await writing;
+      this.#progress(length);
+    } finally {
+      turn.begun();
+    }
+  }
+
+  async #copyRun(start: number, end: number): Promise<void> {
+    let position = start;
+    for (let last = 1; last > 0 && position < end; position += last) {
+      // What goes wrong here goes wrong below as well, where it can be said better.
+      const { length, bySystem } = await this.#source
+        .copyInto(this.#target, position, end - position)
+        .catch(() => NOTHING);
+      // Files between which the system copies nothing are not asked again.
+      this.#bySystem &&= bySystem || length === 0;
+      this.#read += length;
+      this.#written += length;
+      last = length;
+    }
+    const buffer = position < end ? this.#takeBuffer() : undefined;
+    for (; buffer !== undefined && position < end; ) {
+      const bytes = buffer.subarray(0, Math.min(buffer.length, end - position));
+      await this.#readChunk(bytes, position);
+      this.#read += bytes.length;
+      await this.#writeData(bytes, position);
+      position += bytes.length;
+    }
+    if (buffer !== undefined) {
+      this.#buffers.push(buffer);
+    }
+  }
+
+  #takeBuffer(): Uint8Array {
+    return this.#buffers.pop() ?? new Uint8Array(this.#chunk);
+  }
+
+  /** The place of a chunk in the order in which writes begin. */
+  #takeTurn(): { readonly before: Promise<void>; readonly begun: () => void } {
+    const before = this.#options.outOfOrder === true ? DONE : this.#turn;
     let begun: () => void = () => undefined;
     this.#turn = new Promise((resolve) => {
       begun = resolve;
     });
-    const buffer = this.#buffers.pop() ?? new Uint8Array(this.#chunk);
-    try {
-      if (this.#options.offload !== true || !(await this.#offload(offset, length))) {
-        const bytes = buffer.subarray(0, length);
-        await this.#readChunk(bytes, offset);
-        this.#read += length;
-        if (this.#options.outOfOrder !== true) {
-          await before;
-        }
-        const writing = this.#writeChunk(bytes, offset);
-        begun();
-        await writing;
-      }
-      this.#progress(length);
-    } finally {
-      begun();
-      this.#buffers.push(buffer);
-    }
+    return { before, begun };
   }
 
   async #readChunk(bytes: Uint8Array, offset: number): Promise<void> {
@@ -224,7 +292,12 @@ class Copier {
   }
 
   /** Begins the writes of a chunk at once, in order; done when all have ended. */
-  async #writeChunk(bytes: Uint8Array, offset: number): Promise<void> {
+  async #writeRuns(
+    runs: readonly Run[],
+    offset: number,
+    length: number,
+    write: (run: Run) => Promise<void>,
+  ): Promise<void> {
     const writes: Promise<void>[] = [];
     let position = 0;
     const zeroUntil = (end: number): void => {
@@ -233,19 +306,13 @@ class Copier {
         this.#zeroed += end - position;
       }
     };
-    for (const { start, end } of dataRuns(bytes, this.#sparse, this.#granule)) {
-      zeroUntil(start);
-      const part = bytes.subarray(start, end);
-      writes.push(
-        this.#options.compress === true
-          ? this.#target.writeCompressed(part, offset + start)
-          : this.#target.write(part, offset + start),
-      );
-      this.#written += end - start;
-      position = end;
+    for (const run of runs) {
+      zeroUntil(run.start);
+      writes.push(write(run));
+      position = run.end;
     }
-    zeroUntil(bytes.length);
-    // The buffer is used again, so none may be under way even after a failure.
+    zeroUntil(length);
+    // Buffers are used again, so none may be under way even after a failure.
     for (const result of await Promise.allSettled(writes)) {
       if (result.status === 'rejected') {
         throw result.reason;
@@ -253,39 +320,11 @@ class Copier {
     }
   }
 
-  /** Has the system copy a chunk that lies whole in one file, into space that the target has already. */
-  async #offload(offset: number, length: number): Promise<boolean> {
-    const [disk] = this.#sources;
-    const top = this.#target.openLayers[0];
-    const place = top?.image.place;
-    // Only an image that never allocates can be written past the engine.
-    if (
-      disk === undefined ||
-      this.#sources.length > 1 ||
-      this.#options.range !== undefined ||
-      top?.image.clusterSize !== 1
-    ) {
-      return false;
-    }
-    for await (const extent of disk.extents({ offset, length })) {
-      const storage = disk.openLayers[extent.layer ?? 0]?.storage;
-      const placement = await place?.call(top.image, offset, length);
-      if (
-        extent.kind !== 'data' ||
-        extent.length < length ||
-        extent.hostOffset === undefined ||
-        storage === undefined ||
-        placement?.kind !== 'in-place' ||
-        placement.length < length ||
-        placement.cipher !== undefined
-      ) {
-        return false;
-      }
-      await copyBytes(storage, extent.hostOffset, placement.storage, placement.offset, length);
-      this.#written += length;
-      return true;
-    }
-    return false;
+  #writeData(bytes: Uint8Array, offset: number): Promise<void> {
+    this.#written += bytes.length;
+    return this.#options.compress === true
+      ? this.#target.writeCompressed(bytes, offset)
+      : this.#target.write(bytes, offset);
   }
 
   #progress(bytes: number): void {

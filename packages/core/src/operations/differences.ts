@@ -1,8 +1,10 @@
 import { alignDown, alignUp } from '../bytes/index.js';
 import type { Disk } from '../chain/index.js';
 import type { Image, LongOperation } from '../driver/index.js';
+import { readsAsZeroes } from '../engine/index.js';
 import { throwIfAborted } from '../errors/index.js';
 import { COPY_STEP, forEachStep } from './copy-range.js';
+import { firstDifference, isZero, ZERO_GRANULE } from './zero-runs.js';
 
 /** A run of the guest's disk. */
 interface Range {
@@ -53,13 +55,12 @@ class DifferenceCopier {
 
   async run(): Promise<number> {
     const { signal, onProgress, compress = false } = this.#operation;
-    const all = signal === undefined ? {} : { signal };
-    for await (const extent of this.#disk.extents(all)) {
+    for await (const extent of this.#disk.extents({ signal })) {
       const end = extent.offset + extent.length;
       const offset = Math.max(extent.offset, this.#settledTo);
       if (extent.layer !== 0 && offset < end) {
         const rest = { offset, length: end - offset };
-        if (extent.kind === 'zero' || extent.kind === 'unallocated') {
+        if (readsAsZeroes(extent)) {
           await this.#keepZeroes(rest);
         } else {
           await (compress ? this.#keepCompressed(rest) : this.#keepData(rest));
@@ -114,7 +115,7 @@ class DifferenceCopier {
   async #store(bytes: Uint8Array, offset: number, whole: boolean): Promise<void> {
     if (!whole) {
       await this.#disk.write(bytes, offset);
-    } else if (bytes.some((byte) => byte !== 0)) {
+    } else if (!isZero(bytes)) {
       await this.#disk.writeCompressed(bytes, offset);
     } else {
       await this.#zero(offset, bytes.length, { offset, length: bytes.length });
@@ -146,16 +147,13 @@ class DifferenceCopier {
       return;
     }
     const { signal } = this.#operation;
-    const part = { offset: range.offset, length: end - range.offset };
-    for await (const extent of target.extents({
-      ...part,
-      ...(signal === undefined ? {} : { signal }),
-    })) {
-      if (extent.kind !== 'zero' && extent.kind !== 'unallocated') {
+    const part = { offset: range.offset, length: end - range.offset, signal };
+    for await (const extent of target.extents(part)) {
+      if (!readsAsZeroes(extent)) {
         const { offset, length } = extent;
         const step = async (buffer: Uint8Array, position: number): Promise<void> => {
           await target.read(buffer, position);
-          if (buffer.some((byte) => byte !== 0)) {
+          if (!isZero(buffer)) {
             await this.#zero(position, buffer.length, range);
           }
         };
@@ -224,10 +222,7 @@ function* differingRuns(a: Uint8Array, b: Uint8Array, unit: number): Generator<R
 }
 
 function differs(a: Uint8Array, b: Uint8Array, start: number, end: number): boolean {
-  for (let index = start; index < end; index += 1) {
-    if (a[index] !== b[index]) {
-      return true;
-    }
-  }
-  return false;
+  return (
+    firstDifference(a.subarray(start, end), b.subarray(start, end), ZERO_GRANULE) !== undefined
+  );
 }

@@ -1,3 +1,4 @@
+export type { ChangedImageOptions } from './changed-image.js';
 export { type CheckImageOptions, check } from './check.js';
 export { type CommitOptions, type CommitResult, commit } from './commit.js';
 export { type CompareOptions, type CompareResult, compare } from './compare.js';

@@ -1,5 +1,4 @@
 import {
-  type ChainOptions,
   type ChainResolver,
   closeLayers,
   Disk,
@@ -8,24 +7,11 @@ import {
 } from '../chain/index.js';
 import type { LongOperation, Reference } from '../driver/index.js';
 import { LamellaError } from '../errors/index.js';
+import { type ChangedImageOptions, changedImage } from './changed-image.js';
 import { copyDifferences } from './differences.js';
 
 /** How an image gets another backing file. */
-export interface RebaseOptions
-  extends LongOperation,
-    Pick<
-      ChainOptions,
-      | 'format'
-      | 'options'
-      | 'references'
-      | 'maxDepth'
-      | 'cacheSize'
-      | 'dataFile'
-      | 'dataFilesBeside'
-      | 'cache'
-      | 'passphrase'
-      | 'passphrases'
-    > {
+export interface RebaseOptions extends LongOperation, ChangedImageOptions {
   /**
    * The new backing file: the text is stored as given, and means a path relative to the image. None if
    * undefined: the image then holds all of its disk itself.
@@ -65,24 +51,10 @@ export async function rebase(
   location: string | ImageName,
   options: RebaseOptions,
 ): Promise<RebaseResult> {
-  const { format, references, maxDepth, cacheSize, unsafe = false } = options;
-  const { dataFile, dataFilesBeside } = options;
+  const { unsafe = false } = options;
   const named =
     typeof options.backing === 'string' ? { location: options.backing } : options.backing;
-  const old = await resolver.open(location, {
-    format,
-    options: options.options,
-    references,
-    topOnly: unsafe,
-    maxDepth,
-    cacheSize,
-    dataFile,
-    dataFilesBeside,
-    cache: options.cache,
-    passphrase: options.passphrase,
-    passphrases: options.passphrases,
-    writable: true,
-  });
+  const old = await resolver.open(location, { ...changedImage(options), topOnly: unsafe });
   try {
     const [top] = old.layers;
     const { setBacking } = top.image;

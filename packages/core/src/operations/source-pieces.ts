@@ -1,7 +1,7 @@
 import { alignDown, alignUp } from '../bytes/index.js';
 import { Disk } from '../chain/index.js';
 import type { ByteRange } from '../driver/index.js';
-import type { DiskExtent } from '../engine/index.js';
+import { type Copied, readsAsZeroes } from '../engine/index.js';
 
 /** A run of the disk that several disks make up one behind the other. */
 export interface Piece {
@@ -11,6 +11,8 @@ export interface Piece {
   readonly offset: number;
   /** Bytes. */
   readonly length: number;
+  /** Whether all of it is stored as the guest reads it, so that the system could copy it. */
+  readonly plain: boolean;
 }
 
 /** What is read of one disk. */
@@ -60,6 +62,20 @@ export class SourceDisks {
     }
   }
 
+  /** Has the system copy a prefix of a range into a disk, as `Disk.copyFrom` does. */
+  async copyInto(target: Disk, offset: number, length: number): Promise<Copied> {
+    let start = 0;
+    for (const part of this.#parts) {
+      const inPart = offset - start;
+      if (inPart >= 0 && inPart < part.length) {
+        const most = Math.min(length, part.length - inPart);
+        return target.copyFrom(part.disk, part.skip + inPart, offset, most);
+      }
+      start += part.length;
+    }
+    return { length: 0, bySystem: false };
+  }
+
   /**
    * What is where, in order. Data is widened to multiples of `unit`.
    *
@@ -67,20 +83,20 @@ export class SourceDisks {
    */
   async *pieces(unit: number, topOnly: boolean, signal?: AbortSignal): AsyncGenerator<Piece> {
     const zeroes: Piece[] = [];
-    let data: { offset: number; end: number } | undefined;
+    let data: { offset: number; end: number; plain: boolean } | undefined;
     let done = 0;
-    for await (const { kind, offset, length } of this.#extents(topOnly, signal)) {
+    for await (const { kind, offset, length, plain } of this.#extents(topOnly, signal)) {
       if (kind === 'zero') {
         const from = Math.max(offset, done);
         if (from < offset + length) {
-          zeroes.push({ kind, offset: from, length: offset + length - from });
+          zeroes.push({ kind, offset: from, length: offset + length - from, plain });
         }
         continue;
       }
       const start = Math.max(done, alignDown(offset, unit));
       const end = Math.min(this.size, alignUp(offset + length, unit));
       if (data !== undefined && start > data.end) {
-        yield { kind: 'data', offset: data.offset, length: data.end - data.offset };
+        yield pieceOf(data);
         data = undefined;
       }
       for (const zero of zeroes.splice(0)) {
@@ -89,11 +105,11 @@ export class SourceDisks {
           yield { ...zero, length: stop - zero.offset };
         }
       }
-      data = { offset: data?.offset ?? start, end };
+      data = { offset: data?.offset ?? start, end, plain: plain && data?.plain !== false };
       done = end;
     }
     if (data !== undefined) {
-      yield { kind: 'data', offset: data.offset, length: data.end - data.offset };
+      yield pieceOf(data);
     }
     yield* zeroes;
   }
@@ -103,16 +119,21 @@ export class SourceDisks {
     let start = 0;
     for (const { disk, skip, length } of this.#parts) {
       const view = topOnly ? topOf(disk) : disk;
-      const part = { offset: skip, length, ...(signal === undefined ? {} : { signal }) };
-      for await (const extent of view.extents(part)) {
+      for await (const extent of view.extents({ offset: skip, length, signal })) {
         if (extent.kind !== 'missing' || !topOnly) {
           const offset = start + extent.offset - skip;
-          yield { kind: kindOf(extent), offset, length: extent.length };
+          const kind = readsAsZeroes(extent) ? 'zero' : 'data';
+          const plain = extent.kind === 'data' && extent.hostOffset !== undefined;
+          yield { kind, offset, length: extent.length, plain };
         }
       }
       start += length;
     }
   }
+}
+
+function pieceOf({ offset, end, plain }: { offset: number; end: number; plain: boolean }): Piece {
+  return { kind: 'data', offset, length: end - offset, plain };
 }
 
 /** The top image alone: what it does not hold itself shows as missing. */
@@ -125,8 +146,4 @@ function topOf(disk: Disk): Disk {
     namedBy: top.storage.location,
     reference: base.storage.location,
   });
-}
-
-function kindOf({ kind }: DiskExtent): Piece['kind'] {
-  return kind === 'zero' || kind === 'unallocated' ? 'zero' : 'data';
 }

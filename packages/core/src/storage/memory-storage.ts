@@ -6,11 +6,11 @@ const PAGE_SIZE = 64 * 1024;
 /** Limits of a {@link MemoryStorage}. */
 export interface MemoryStorageOptions {
   /** Name to show; `memory:` by default. */
-  readonly location?: string;
+  readonly location?: string | undefined;
   /** Most bytes of memory to hold; writes beyond fail with `NO_SPACE`. No limit by default. */
-  readonly maxBytes?: number;
+  readonly maxBytes?: number | undefined;
   /** Whether writes are allowed; true by default. */
-  readonly writable?: boolean;
+  readonly writable?: boolean | undefined;
 }
 
 /** A sparse storage in memory, for tests and scratch overlays: pages that were never written take none. */

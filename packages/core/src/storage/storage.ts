@@ -12,13 +12,13 @@ export interface StorageExtent {
 /** How zeroes are to be written. */
 export interface WriteZeroesOptions {
   /** Give the space back where possible (default). `false` keeps it reserved. */
-  readonly unmap?: boolean;
+  readonly unmap?: boolean | undefined;
 }
 
 /** How a disk's bytes are to be zeroed. */
 export interface ZeroRangeOptions extends WriteZeroesOptions {
   /** Write zeroes where metadata can't say it (default). `false` fails with `UNSUPPORTED` instead. */
-  readonly fallback?: boolean;
+  readonly fallback?: boolean | undefined;
 }
 
 /**

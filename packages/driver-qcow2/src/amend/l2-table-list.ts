@@ -2,8 +2,9 @@ import { type Storage, viewOf } from '@lamella/core';
 import { corrupt } from '../errors.js';
 import { type Header, MAX_L1_BYTES } from '../header/header.js';
 import { hostOffset } from '../mapping/l2-entry.js';
+import { l1Of } from '../snapshots/entry.js';
 import type { WriteParts } from '../write-parts.js';
-import { readSnapshotTable } from './snapshot-sizes.js';
+import { readSnapshotEntries } from './snapshot-entries.js';
 
 const CHUNK = 256 * 1024;
 
@@ -25,7 +26,8 @@ export async function allL2Tables(
       found.set(offset, index);
     }
   }
-  for (const { l1Offset, l1Size } of await readSnapshotTable(storage, header)) {
+  for (const entry of await readSnapshotEntries(storage, header)) {
+    const { l1Offset, l1Size } = l1Of(entry);
     if (l1Size * 8 > MAX_L1_BYTES || l1Offset + l1Size * 8 > storage.size) {
       throw corrupt(storage.location, l1Offset, `a snapshot's L1 table has ${l1Size} entries`);
     }

@@ -5,8 +5,9 @@ import { unsupported } from '../errors.js';
 import { EXTENSION, findExtension } from '../header/extensions.js';
 import { COMPATIBLE, hasFeature, INCOMPATIBLE } from '../header/features.js';
 import { type Header, MAX_BACKING_NAME } from '../header/header.js';
+import { sizesOf } from '../snapshots/entry.js';
 import type { AmendRequest } from './options.js';
-import { readSnapshotTable } from './snapshot-sizes.js';
+import { readSnapshotEntries } from './snapshot-entries.js';
 
 /** What an image is to have afterwards. */
 export interface AmendPlan {
@@ -82,8 +83,9 @@ function assertVersion2(header: Header, plan: AmendPlan, location: string): void
 
 /** In version 2, snapshots are as large as the disk and hold no machine state beyond it that QEMU would take. */
 async function assertSnapshotsFit(storage: Storage, header: Header, size: number): Promise<void> {
-  for (const snapshot of await readSnapshotTable(storage, header)) {
-    if (snapshot.vmStateSize > 0 || (snapshot.diskSize ?? header.size) !== size) {
+  for (const entry of await readSnapshotEntries(storage, header)) {
+    const { vmStateSize, diskSize = header.size } = sizesOf(entry);
+    if (vmStateSize > 0 || diskSize !== size) {
       throw unsupported(
         storage.location,
         'compat=0.10 has no snapshots with machine state or with a size of their own',

@@ -1,11 +1,12 @@
+import { alignUp } from '@lamella/core';
 import { EXTENSION, type HeaderExtension } from '../header/extensions.js';
 import { KNOWN_FEATURES, NO_FEATURES, serialiseFeatureNames } from '../header/features.js';
 import { type Header, V2_LENGTH, V3_WRITTEN_LENGTH } from '../header/header.js';
 import { readHeader } from '../header/parse.js';
 import { rewriteHeader } from '../header/rewrite.js';
-import { allocateContiguously } from '../refcount/contiguous.js';
+import { completeExtra, REQUIRED_EXTRA, serialiseEntry } from '../snapshots/entry.js';
 import type { WriteParts } from '../write-parts.js';
-import { completed, readSnapshotTable } from './snapshot-sizes.js';
+import { readSnapshotEntries } from './snapshot-entries.js';
 
 /**
  * Gives every snapshot the sizes that version 3 wants in its entry: into a table elsewhere, which the header
@@ -14,17 +15,18 @@ import { completed, readSnapshotTable } from './snapshot-sizes.js';
  * @throws LamellaError `NO_SPACE`, `CORRUPT`, `IO_ERROR`
  */
 export async function completeSnapshots(parts: WriteParts, header: Header): Promise<void> {
-  const { storage, geometry, flusher, drops } = parts;
-  const entries = await readSnapshotTable(storage, header);
-  if (entries.every(({ diskSize }) => diskSize !== undefined)) {
+  const { storage, geometry, allocator, flusher, drops } = parts;
+  const entries = await readSnapshotEntries(storage, header);
+  if (entries.every(({ extraLength }) => extraLength >= REQUIRED_EXTRA)) {
     return;
   }
-  const pieces = entries.map((entry) => completed(entry, header.size));
-  const sum = (list: readonly Uint8Array[]) =>
-    list.reduce((total, { length }) => total + length, 0);
-  const length = sum(pieces);
-  const offset = await allocateContiguously(parts, Math.ceil(length / geometry.clusterSize));
-  const bytes = new Uint8Array(Math.ceil(length / geometry.clusterSize) * geometry.clusterSize);
+  const pieces = entries.map((entry) =>
+    serialiseEntry({ ...entry, extra: completeExtra(entry, header.size) }),
+  );
+  const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
+  const clusters = Math.ceil(length / geometry.clusterSize);
+  const { offset } = await allocator.allocateContiguous(clusters);
+  const bytes = new Uint8Array(clusters * geometry.clusterSize);
   let at = 0;
   for (const piece of pieces) {
     bytes.set(piece, at);
@@ -33,7 +35,8 @@ export async function completeSnapshots(parts: WriteParts, header: Header): Prom
   await storage.write(bytes, offset);
   await flusher.flush();
   await rewriteHeader(storage, { ...(await readHeader(storage)), snapshotsOffset: offset });
-  drops.add(header.snapshotsOffset, sum(entries.map((entry) => entry.bytes)), true);
+  const before = entries.reduce((sum, entry) => sum + alignUp(entry.length, 8), 0);
+  drops.add(header.snapshotsOffset, before, true);
 }
 
 /** The header of version 3 that says the same as one of version 2. */

@@ -2,7 +2,6 @@ import { LamellaError, type Storage, viewOf, writeUint64 } from '@lamella/core';
 import type { MetadataGuard } from '../check/metadata-guard.js';
 import type { Geometry } from '../geometry.js';
 import type { Allocator } from '../refcount/allocator.js';
-import { allocateContiguously } from '../refcount/contiguous.js';
 import type { Drops } from '../refcount/drops.js';
 import type { Flusher } from '../write/flusher.js';
 import type { Pressure } from '../write/pressure.js';
@@ -255,13 +254,13 @@ class Preparation {
 
   /** Contiguous clusters for some bytes. */
   async #allocate(length: number): Promise<number> {
-    const { pressure } = this.#parts;
+    const { allocator, pressure } = this.#parts;
     const { clusterSize } = this.#scale;
     if (pressure.high) {
       await pressure.relieve();
     }
     const count = Math.ceil(length / clusterSize);
-    const offset = await allocateContiguously(this.#parts, count);
+    const { offset } = await allocator.allocateContiguous(count);
     this.#made.push({ offset, length: count * clusterSize });
     return offset;
   }

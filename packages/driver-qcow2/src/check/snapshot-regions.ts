@@ -1,6 +1,6 @@
 import { type Storage, viewOf } from '@lamella/core';
 import { FIELD, MAX_SNAPSHOTS } from '../header/header.js';
-import { ENTRY_FIELD, EntryReader } from '../snapshots/entry.js';
+import { EntryReader, l1Of } from '../snapshots/entry.js';
 
 const TWO_32 = 0x1_0000_0000;
 
@@ -28,10 +28,8 @@ export async function snapshotRegions(storage: Storage, clusterSize: number): Pr
     if (reader.position >= storage.size) {
       break;
     }
-    const view = viewOf((await reader.next()).fixed);
-    const at = ENTRY_FIELD.l1Offset;
-    const offset = view.getUint32(at) * TWO_32 + view.getUint32(at + 4);
-    const length = view.getUint32(ENTRY_FIELD.l1Size) * 8;
+    const { l1Offset: offset, l1Size } = l1Of(await reader.next());
+    const length = l1Size * 8;
     if (offset % clusterSize === 0 && offset + length <= storage.size) {
       regions.push({ name: `L1 table of snapshot ${index + 1}`, offset, length });
     }

@@ -1,9 +1,8 @@
-import { viewOf, writeUint64 } from '@lamella/core';
 import { type Header, MAX_SNAPSHOTS } from '../header/header.js';
 import {
-  ENTRY_FIELD,
+  completeExtra,
   EntryReader,
-  EXTRA_FIELD,
+  l1Of,
   MAX_EXTRA,
   MAX_TABLE,
   REQUIRED_EXTRA,
@@ -97,29 +96,10 @@ export async function readSnapshots(run: CheckRun): Promise<SnapshotTableReport>
 
 function checked(entry: StoredEntry, header: Header): CheckedSnapshot {
   const decoder = new TextDecoder();
-  const view = viewOf(entry.fixed);
-  const l1Offset = ENTRY_FIELD.l1Offset;
+  const extra = header.version === 3 ? completeExtra(entry, header.size) : entry.extra;
   return {
     name: `${decoder.decode(entry.id)} (${decoder.decode(entry.name)})`,
-    l1Offset: view.getUint32(l1Offset) * 0x1_0000_0000 + view.getUint32(l1Offset + 4),
-    l1Size: view.getUint32(ENTRY_FIELD.l1Size),
-    bytes: serialiseEntry({ ...entry, extra: completed(entry, header) }),
+    ...l1Of(entry),
+    bytes: serialiseEntry({ ...entry, extra }),
   };
-}
-
-/** The extra data with what version 3 wants. */
-function completed({ fixed, extra }: StoredEntry, header: Header): Uint8Array {
-  if (header.version !== 3 || extra.length >= REQUIRED_EXTRA) {
-    return extra;
-  }
-  const complete = new Uint8Array(REQUIRED_EXTRA);
-  complete.set(extra);
-  const view = viewOf(complete);
-  if (extra.length < EXTRA_FIELD.diskSize) {
-    const vmStateSize = viewOf(fixed).getUint32(ENTRY_FIELD.vmStateSize);
-    writeUint64(view, EXTRA_FIELD.vmStateSize, vmStateSize, 'big');
-  }
-  // Without a size of its own, the snapshot is as large as the disk is now.
-  writeUint64(view, EXTRA_FIELD.diskSize, header.size, 'big');
-  return complete;
 }

@@ -2,7 +2,6 @@ import { alignUp, type Storage } from '@lamella/core';
 import type { Header } from '../header/header.js';
 import { readHeader } from '../header/parse.js';
 import { rewriteHeader } from '../header/rewrite.js';
-import { allocateContiguously } from '../refcount/contiguous.js';
 import type { WriteParts } from '../write-parts.js';
 import { neededL1 } from './check-resize.js';
 
@@ -17,7 +16,7 @@ const CHUNK = 1024 * 1024;
  * @throws LamellaError `NO_SPACE`, `LIMIT_EXCEEDED`, `CORRUPT`, `IO_ERROR`
  */
 export async function growL1(parts: WriteParts, header: Header, size: number): Promise<void> {
-  const { storage, geometry, drops, flusher } = parts;
+  const { storage, geometry, allocator, drops, flusher } = parts;
   const { clusterSize } = geometry;
   const l1Size = neededL1(size, geometry);
   if (l1Size <= header.l1Size) {
@@ -30,7 +29,7 @@ export async function growL1(parts: WriteParts, header: Header, size: number): P
     await rewriteHeader(storage, { ...header, l1Size });
     return;
   }
-  const offset = await allocateContiguously(parts, Math.ceil((l1Size * 8) / clusterSize));
+  const { offset } = await allocator.allocateContiguous(Math.ceil((l1Size * 8) / clusterSize));
   await copyTable(storage, header.l1Offset, oldBytes, offset, alignUp(l1Size * 8, clusterSize));
   // The flush may point the header to a larger refcount table.
   await flusher.flush();

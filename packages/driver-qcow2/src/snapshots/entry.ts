@@ -1,4 +1,4 @@
-import { type Awaitable, alignUp, viewOf } from '@lamella/core';
+import { type Awaitable, alignUp, viewOf, writeUint64 } from '@lamella/core';
 
 /** Fixed bytes of an entry of the snapshot table (specification: "Snapshots"). */
 export const FIXED_LENGTH = 40;
@@ -103,6 +103,63 @@ export class EntryReader {
     await this.#read(this.#buffer, at);
     return this.#buffer.slice(0, length);
   }
+}
+
+/** Where an entry says that its L1 table is, in bytes, and of how many entries; none of it is checked. */
+export function l1Of({ fixed }: StoredEntry): {
+  readonly l1Offset: number;
+  readonly l1Size: number;
+} {
+  const view = viewOf(fixed);
+  return {
+    l1Offset: unchecked64(view, ENTRY_FIELD.l1Offset),
+    l1Size: view.getUint32(ENTRY_FIELD.l1Size),
+  };
+}
+
+/**
+ * What an entry says of sizes, in bytes; neither is checked.
+ *
+ * @returns `diskSize` is undefined where the entry does not say
+ */
+export function sizesOf({ fixed, extra }: StoredEntry): {
+  readonly vmStateSize: number;
+  readonly diskSize: number | undefined;
+} {
+  const view = viewOf(extra);
+  return {
+    vmStateSize:
+      extra.length < EXTRA_FIELD.diskSize
+        ? viewOf(fixed).getUint32(ENTRY_FIELD.vmStateSize)
+        : unchecked64(view, EXTRA_FIELD.vmStateSize),
+    diskSize: extra.length < REQUIRED_EXTRA ? undefined : unchecked64(view, EXTRA_FIELD.diskSize),
+  };
+}
+
+/** May be beyond what a number can say exactly: for comparisons only. */
+function unchecked64(view: DataView, position: number): number {
+  return view.getUint32(position) * 0x1_0000_0000 + view.getUint32(position + 4);
+}
+
+/**
+ * The extra data of an entry with what version 3 demands.
+ *
+ * @param diskSize - bytes, for an entry that does not say: such a snapshot is as large as the disk is now
+ */
+export function completeExtra(entry: StoredEntry, diskSize: number): Uint8Array {
+  const { extra } = entry;
+  if (extra.length >= REQUIRED_EXTRA) {
+    return extra;
+  }
+  const complete = new Uint8Array(REQUIRED_EXTRA);
+  const view = viewOf(complete);
+  complete.set(extra.subarray(0, EXTRA_FIELD.diskSize));
+  if (extra.length < EXTRA_FIELD.diskSize) {
+    const vmStateSize = viewOf(entry.fixed).getUint32(ENTRY_FIELD.vmStateSize);
+    writeUint64(view, EXTRA_FIELD.vmStateSize, vmStateSize, 'big');
+  }
+  writeUint64(view, EXTRA_FIELD.diskSize, diskSize, 'big');
+  return complete;
 }
 
 /** An entry as it goes into the table: its lengths set, padded to 8 bytes. */

@@ -1,5 +1,4 @@
 import { LamellaError } from '@lamella/core';
-import { allocateContiguously } from '../refcount/contiguous.js';
 import type { ChangeParts } from './change-parts.js';
 
 /** Sets space aside for what is made beside the old state, and can give all of it back. */
@@ -22,8 +21,8 @@ export class NewSpace {
     if (length === 0) {
       return 0;
     }
-    const count = Math.ceil(length / this.#parts.geometry.clusterSize);
-    const offset = await allocateContiguously(this.#parts, count);
+    const { allocator, geometry } = this.#parts;
+    const { offset } = await allocator.allocateContiguous(Math.ceil(length / geometry.clusterSize));
     this.#taken.push({ offset, length });
     await this.#relieve();
     return offset;

@@ -11,6 +11,7 @@ import type {
 } from '@lamella/core';
 import { isDirect, isWriteThrough, silentLogger } from '@lamella/core';
 import { ERRNO } from '../native/constants.js';
+import { Limiter } from '../native/limiter.js';
 import type { NativeCalls } from '../native/native-calls.js';
 import { ChangeGate } from './change-gate.js';
 import { copyRange } from './copy-range.js';
@@ -76,6 +77,8 @@ export class FileStorage implements Storage {
   readonly #fd: number;
   readonly #device: boolean;
   readonly #copyFileRange: NativeCalls['copyFileRange'];
+  /** The kernel lets one copy at a time into a file; threads that wait for it keep processors busy. */
+  readonly #copies = new Limiter(1);
   readonly #path: DataPath;
   readonly #cache: CacheMode;
   readonly #space: Space;
@@ -257,7 +260,9 @@ export class FileStorage implements Storage {
     return source.#gate.use(async () => {
       let done = 0;
       await this.#change('copy', offset, 0, async () => {
-        done = await copyRange(copy, source.#fd, sourceOffset, this.#fd, offset, length);
+        done = await this.#copies.run(() =>
+          copyRange(copy, source.#fd, sourceOffset, this.#fd, offset, length),
+        );
         this.#size = Math.max(this.#size, done === 0 ? 0 : offset + done);
         await this.#settle();
       });

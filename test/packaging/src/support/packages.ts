@@ -33,11 +33,19 @@ export interface Package {
 
 /** All packages that are published. */
 export function packages(): readonly Package[] {
-  return readdirSync(join(ROOT, 'packages'))
-    .map((name) => join(ROOT, 'packages', name))
+  return packagesIn('packages').filter(({ manifest }) => manifest.private !== true);
+}
+
+/** The drivers among the examples: packages as a third party would publish them. */
+export function exampleDrivers(): readonly Package[] {
+  return packagesIn('examples');
+}
+
+function packagesIn(directory: string): readonly Package[] {
+  return readdirSync(join(ROOT, directory))
+    .map((name) => join(ROOT, directory, name))
     .filter((folder) => existsSync(join(folder, 'package.json')))
-    .map((folder) => ({ folder, manifest: readManifest(join(folder, 'package.json')) }))
-    .filter(({ manifest }) => manifest.private !== true);
+    .map((folder) => ({ folder, manifest: readManifest(join(folder, 'package.json')) }));
 }
 
 /** Packs a package as `npm publish` would. */

@@ -13,7 +13,7 @@ import {
   onlyOperand,
   PROGRESS,
   QUIET,
-  readSize,
+  RATE_LIMIT,
 } from '../common-options.js';
 import { readImageName } from '../image-name.js';
 import { imageOf, openImage, WORKING_DIRECTORY } from '../open-image.js';
@@ -22,7 +22,6 @@ import { ProgressLine } from '../progress.js';
 
 interface Settings extends CommonSettings {
   base?: string;
-  rate?: number;
   drop?: boolean;
 }
 
@@ -47,16 +46,7 @@ export const commit = defineCommand<Settings>({
         settings.drop = true;
       },
     },
-    {
-      short: 'r',
-      long: 'rate-limit',
-      takesValue: true,
-      metavar: 'RATE',
-      help: 'most bytes a second',
-      apply(settings, value) {
-        settings.rate = readSize(value, 'rate limit');
-      },
-    },
+    RATE_LIMIT,
     {
       short: 'd',
       long: 'drop',

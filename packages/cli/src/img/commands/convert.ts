@@ -8,6 +8,9 @@ import { createFailureText } from '../../messages/create-failure.js';
 import { problemText } from '../../messages/problem.js';
 import {
   addOptions,
+  BACKING,
+  BACKING_FORMAT,
+  COMPRESS,
   type CommonSettings,
   cacheMode,
   FORCE_SHARE,
@@ -16,6 +19,7 @@ import {
   OBJECT,
   PROGRESS,
   QUIET,
+  RATE_LIMIT,
   readSize,
   SOURCE_CACHE,
   sourceCacheMode,
@@ -41,15 +45,11 @@ const MAX_PARALLEL = 16;
 interface Settings extends CommonSettings, SnapshotSettings {
   targetFormat?: string;
   targetImageOpts?: boolean;
-  compress?: boolean;
   skipCreate?: boolean;
-  backing?: string;
-  backingFormat?: string;
   sparse?: number;
   parallel?: number;
   outOfOrder?: boolean;
   offload?: boolean;
-  rate?: number;
   bitmaps?: boolean;
   skipBroken?: boolean;
   salvage?: boolean;
@@ -104,32 +104,16 @@ export const convert = defineCommand<Settings>({
         settings.cache = value;
       },
     },
-    flag('c', 'compress', 'store data compressed', (settings) => {
-      settings.compress = true;
-    }),
+    COMPRESS,
     flag('n', 'no-create', 'the target exists: write into it', (settings) => {
       settings.skipCreate = true;
     }),
     {
+      ...BACKING,
       short: 'B',
-      long: 'backing',
-      takesValue: true,
-      metavar: 'FILE',
       help: 'backing file of the target, with the same content as that of the source',
-      apply(settings, value) {
-        settings.backing = value;
-      },
     },
-    {
-      short: 'F',
-      long: 'backing-format',
-      takesValue: true,
-      metavar: 'FMT',
-      help: 'format of that backing file',
-      apply(settings, value) {
-        settings.backingFormat = value;
-      },
-    },
+    { ...BACKING_FORMAT, help: 'format of that backing file' },
     {
       short: 'S',
       long: 'sparse-size',
@@ -140,16 +124,7 @@ export const convert = defineCommand<Settings>({
         settings.sparse = readSparse(value);
       },
     },
-    {
-      short: 'r',
-      long: 'rate-limit',
-      takesValue: true,
-      metavar: 'RATE',
-      help: 'most bytes a second',
-      apply(settings, value) {
-        settings.rate = readSize(value, 'rate limit');
-      },
-    },
+    RATE_LIMIT,
     {
       short: 'm',
       long: 'parallel',

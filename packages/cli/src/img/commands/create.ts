@@ -5,7 +5,17 @@ import { asksForHelp } from '../../command-line/option-list.js';
 import type { Session } from '../../command-line/session.js';
 import { createFailureText } from '../../messages/create-failure.js';
 import { openFailureText } from '../../messages/open-failure.js';
-import { type CommonSettings, OBJECT, OPTIONS, QUIET, readImageSize } from '../common-options.js';
+import {
+  BACKING,
+  BACKING_FORMAT,
+  BACKING_UNSAFE,
+  type CommonSettings,
+  FORMAT,
+  OBJECT,
+  OPTIONS,
+  QUIET,
+  readImageSize,
+} from '../common-options.js';
 import {
   createHelp,
   createSchema,
@@ -16,59 +26,18 @@ import {
 import { makeImage } from '../make-image.js';
 import { driverOf, WORKING_DIRECTORY } from '../open-image.js';
 
-interface Settings extends CommonSettings {
-  backing?: string;
-  backingFormat?: string;
-  unsafe?: boolean;
-}
-
 /** `create`. */
-export const create = defineCommand<Settings>({
+export const create = defineCommand<CommonSettings>({
   name: 'create',
   summary: 'Create and format a new image',
   operands: 'FILE [SIZE]',
   settings: () => ({}),
   options: [
-    {
-      short: 'f',
-      long: 'format',
-      takesValue: true,
-      metavar: 'FMT',
-      help: 'format of the image; raw by default',
-      apply(settings, value) {
-        settings.format = value;
-      },
-    },
+    { ...FORMAT, help: 'format of the image; raw by default' },
     OPTIONS,
-    {
-      short: 'b',
-      long: 'backing',
-      takesValue: true,
-      metavar: 'FILE',
-      help: 'backing file',
-      apply(settings, value) {
-        settings.backing = value;
-      },
-    },
-    {
-      short: 'F',
-      long: 'backing-format',
-      takesValue: true,
-      metavar: 'FMT',
-      help: 'format of the backing file',
-      apply(settings, value) {
-        settings.backingFormat = value;
-      },
-    },
-    {
-      short: 'u',
-      long: 'backing-unsafe',
-      takesValue: false,
-      help: 'do not look at the backing file',
-      apply(settings) {
-        settings.unsafe = true;
-      },
-    },
+    BACKING,
+    BACKING_FORMAT,
+    BACKING_UNSAFE,
     QUIET,
     OBJECT,
   ],
@@ -96,7 +65,7 @@ async function createImage(
   filename: string,
   format: string,
   size: number | undefined,
-  settings: Settings,
+  settings: CommonSettings,
 ): Promise<void> {
   try {
     const driver = driverOf(session, format);
@@ -149,7 +118,7 @@ function assertProtocol(session: Session, filename: string): void {
 
 function setBacking(
   values: OptionMap,
-  { backing, backingFormat }: Settings,
+  { backing, backingFormat }: CommonSettings,
   format: string,
   supported: boolean,
 ): void {

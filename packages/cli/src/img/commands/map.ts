@@ -1,4 +1,4 @@
-import { type DiskExtent, isLamellaError, type LamellaError } from 'lamella';
+import { type DiskExtent, isLamellaError, type LamellaError, readsAsZeroes } from 'lamella';
 import { defineCommand } from '../../command-line/command.js';
 import { Failure } from '../../command-line/failure.js';
 import type { Session } from '../../command-line/session.js';
@@ -119,7 +119,7 @@ function hex(value: number): string {
 
 function jsonRow(extent: DiskExtent, { layers }: OpenImage): string {
   const { offset, length, kind, layer, hostOffset } = extent;
-  const zero = kind === 'zero' || kind === 'unallocated';
+  const zero = readsAsZeroes(extent);
   const fields = [
     `"start": ${offset}`,
     `"length": ${length}`,

@@ -1,4 +1,10 @@
-import { type Disk, isLamellaError, type MeasureRequest, parseOptions } from 'lamella';
+import {
+  type Disk,
+  isLamellaError,
+  type MeasureRequest,
+  parseOptions,
+  readsAsZeroes,
+} from 'lamella';
 import { defineCommand } from '../../command-line/command.js';
 import { Failure } from '../../command-line/failure.js';
 import { formatJson } from '../../command-line/json.js';
@@ -137,9 +143,9 @@ async function* dataOf(
   disk: Disk,
   topOnly: boolean,
 ): AsyncGenerator<{ readonly offset: number; readonly length: number }> {
-  for await (const { kind, offset, length, layer } of disk.extents()) {
-    if (kind !== 'zero' && kind !== 'unallocated' && (!topOnly || layer === 0)) {
-      yield { offset, length };
+  for await (const extent of disk.extents()) {
+    if (!readsAsZeroes(extent) && (!topOnly || extent.layer === 0)) {
+      yield extent;
     }
   }
 }

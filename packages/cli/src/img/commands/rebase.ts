@@ -5,7 +5,11 @@ import { openFailureText } from '../../messages/open-failure.js';
 import { problemText } from '../../messages/problem.js';
 import {
   assertOneNaming,
+  BACKING,
+  BACKING_FORMAT,
+  BACKING_UNSAFE,
   CACHE,
+  COMPRESS,
   type CommonSettings,
   cacheMode,
   FORCE_SHARE,
@@ -22,15 +26,8 @@ import { readImageName } from '../image-name.js';
 import { imageOf, openImage, WORKING_DIRECTORY } from '../open-image.js';
 import { ProgressLine } from '../progress.js';
 
-interface Settings extends CommonSettings {
-  backing?: string;
-  backingFormat?: string;
-  unsafe?: boolean;
-  compress?: boolean;
-}
-
 /** `rebase`. */
-export const rebase = defineCommand<Settings>({
+export const rebase = defineCommand<CommonSettings>({
   name: 'rebase',
   summary: 'Put an image onto another backing file',
   operands: 'FILE',
@@ -40,44 +37,13 @@ export const rebase = defineCommand<Settings>({
     IMAGE_OPTS,
     CACHE,
     { ...SOURCE_CACHE, long: 'backing-cache' },
+    { ...BACKING, help: 'the new backing file; none if empty' },
+    { ...BACKING_FORMAT, help: 'format of the new backing file' },
     {
-      short: 'b',
-      long: 'backing',
-      takesValue: true,
-      metavar: 'FILE',
-      help: 'the new backing file; none if empty',
-      apply(settings, value) {
-        settings.backing = value;
-      },
-    },
-    {
-      short: 'F',
-      long: 'backing-format',
-      takesValue: true,
-      metavar: 'FMT',
-      help: 'format of the new backing file',
-      apply(settings, value) {
-        settings.backingFormat = value;
-      },
-    },
-    {
-      short: 'u',
-      long: 'backing-unsafe',
-      takesValue: false,
+      ...BACKING_UNSAFE,
       help: 'only change the name; the new file is taken to hold the same',
-      apply(settings) {
-        settings.unsafe = true;
-      },
     },
-    {
-      short: 'c',
-      long: 'compress',
-      takesValue: false,
-      help: 'compress what is copied into the image',
-      apply(settings) {
-        settings.compress = true;
-      },
-    },
+    { ...COMPRESS, help: 'compress what is copied into the image' },
     PROGRESS,
     QUIET,
     FORCE_SHARE,
