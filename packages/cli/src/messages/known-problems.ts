@@ -72,6 +72,21 @@ const KNOWN: readonly (readonly [problem: RegExp, text: KnownText])[] = [
       return `QED image size must be a non-zero multiple of cluster size and less than ${entries * entries * Number(clusterSize)} bytes`;
     },
   ],
+  [/^the tables cannot describe \d+ bytes$/, 'Invalid image size specified'],
+  [/^The new size must be a multiple of 512$/, 'Invalid image size specified'],
+  [/^a QED image can't grow with preallocation '(.*)'$/, "Unsupported preallocation mode '$1'"],
+  [
+    /^a raw image has no metadata, so there is no preallocation '(.*)'$/,
+    'Unsupported preallocation mode: $1',
+  ],
+  [/^a disk can't have a size of \d+ bytes$/, 'Failed to grow the L1 table: File too large'],
+  [/^\S+ images can't change their backing file$/, 'Operation not supported'],
+  [
+    /^its data file has to be the whole disk, so the image can have no backing file$/,
+    'Invalid argument',
+  ],
+  [/^an image with an external data file cannot have snapshots$/, 'Operation not supported'],
+  [/^a bitmap can't have a granularity of \d+$/, 'Granularity must be power of 2 and at least 512'],
   [/^storages of '(.*):' can't be made$/, "Protocol driver '$1' does not support image creation"],
   [/^option '(.*)' for .* cannot be '(.*)'$/, "Parameter '$1' does not accept value '$2'"],
   [

@@ -77,7 +77,7 @@ export const map = defineCommand<Settings>({
         first = false;
       }
       if (json && first) {
-        session.out(NOTHING);
+        session.out(nothingFrom(settings.start ?? 0));
       }
       session.out(json ? ']\n' : '');
     } catch (error) {
@@ -99,8 +99,10 @@ function unreadable(session: Session, { problem }: LamellaError, format: string)
 }
 
 /** What is said of a range in which there is nothing. */
-const NOTHING =
-  '{ "start": 0, "length": 0, "depth": 0, "present": false, "zero": false, "data": false, "compressed": false}';
+function nothingFrom(start: number): string {
+  return `{ "start": ${start}, "length": 0, "depth": 0, "present": false, "zero": false, "data": false, "compressed": false}`;
+}
+
 const HEADING = `${'Offset'.padEnd(16)}${'Length'.padEnd(16)}${'Mapped to'.padEnd(16)}File\n`;
 
 function humanRow({ offset, length, hostOffset, layer }: DiskExtent, image: OpenImage): string {

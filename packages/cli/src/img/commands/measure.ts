@@ -113,6 +113,9 @@ async function measureDisk(
     }
     throw error;
   }
+  if (values.get('encrypt.format') !== undefined && !values.has('encrypt.key-secret')) {
+    throw new Failure("Parameter 'encrypt.key-secret' is required for cipher");
+  }
   try {
     const request: MeasureRequest = {
       size: disk?.size ?? settings.size ?? 0,
@@ -121,7 +124,7 @@ async function measureDisk(
         driverOptions(driver, values),
         `measuring a ${driver.format} image`,
       ),
-      backed: values.has('backing_file'),
+      backed: disk !== undefined && values.has('backing_file'),
       data: disk === undefined ? nothing() : dataOf(disk, values.has('backing_file')),
       bitmaps: disk?.openLayers[0]?.image.bitmaps?.list(),
     };
