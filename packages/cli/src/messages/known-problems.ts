@@ -87,6 +87,10 @@ const KNOWN: readonly (readonly [problem: RegExp, text: KnownText])[] = [
   ],
   [/^an image with an external data file cannot have snapshots$/, 'Operation not supported'],
   [/^a bitmap can't have a granularity of \d+$/, 'Granularity must be power of 2 and at least 512'],
+  [
+    /^the new size must be a multiple of 512, and \d+ is none$/,
+    'The new size must be a multiple of 512',
+  ],
   [/^storages of '(.*):' can't be made$/, "Protocol driver '$1' does not support image creation"],
   [/^option '(.*)' for .* cannot be '(.*)'$/, "Parameter '$1' does not accept value '$2'"],
   [

@@ -114,7 +114,7 @@ export const amend = defineCommand<Settings>({
       line.finish();
     } catch (error) {
       line.end();
-      throw isLamellaError(error) ? new Failure(amendProblem(error)) : error;
+      throw isLamellaError(error) ? new Failure(amendProblem(error, options)) : error;
     } finally {
       await disk.close();
     }
@@ -123,8 +123,9 @@ export const amend = defineCommand<Settings>({
 });
 
 /** What is said of a change that can't be made, where that differs from what is said of a new image. */
-function amendProblem(error: LamellaError): string {
-  for (const [pattern, text] of PROBLEMS) {
+function amendProblem(error: LamellaError, options: string): string {
+  const asked = options.includes('refcount_bits') ? [REFCOUNT_WIDTH, ...PROBLEMS] : PROBLEMS;
+  for (const [pattern, text] of asked) {
     const match = pattern.exec(error.problem);
     if (match !== null) {
       return text(...match.slice(1));
@@ -133,17 +134,20 @@ function amendProblem(error: LamellaError): string {
   return problemText(error);
 }
 
-const PROBLEMS: readonly (readonly [RegExp, (...groups: readonly string[]) => string])[] = [
+type Problem = readonly [RegExp, (...groups: readonly string[]) => string];
+
+const REFCOUNT_WIDTH: Problem = [
+  /^compat=0\.10 has refcounts of 16 bits only/,
+  () =>
+    'Refcount widths other than 16 bits require compatibility level 1.1 or above (use compat=1.1 or greater)',
+];
+
+const PROBLEMS: readonly Problem[] = [
   [/^option 'compat' for .* cannot be '(.*)'$/, (level) => `Unknown compatibility level ${level}`],
   [
     /^compat=0\.10 has no lazy refcounts$/,
     () =>
       'Lazy refcounts only supported with compatibility level 1.1 and above (use compat=1.1 or greater)',
-  ],
-  [
-    /^compat=0\.10 has refcounts of 16 bits only/,
-    () =>
-      'Refcount widths other than 16 bits require compatibility level 1.1 or above (use compat=1.1 or greater)',
   ],
   [
     /^the cluster at byte (\d+) has a refcount of (\d+), which does not fit into (\d+) bits$/,

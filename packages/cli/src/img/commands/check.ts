@@ -82,16 +82,21 @@ export const check = defineCommand<Settings>({
       if (wantsRebuild(result.findings)) {
         throw new Failure('Check failed: Input/output error', { exitCode: EXIT.error });
       }
-      const fixed = result.corruptionsFixed + result.leaksFixed > 0;
-      const first = result;
-      if (!json && fixed && settings.quiet !== true) {
-        session.out(
-          'The following inconsistencies were found and repaired:\n\n' +
-            `    ${result.leaksFixed} leaked clusters\n` +
-            `    ${result.corruptionsFixed} corruptions\n\n` +
-            'Double checking the fixed image now...\n',
-        );
-        result = await disk.check({ signal: session.signal });
+      const { corruptionsFixed, leaksFixed } = result;
+      if (corruptionsFixed + leaksFixed > 0) {
+        if (!json && settings.quiet !== true) {
+          session.out(
+            'The following inconsistencies were found and repaired:\n\n' +
+              `    ${leaksFixed} leaked clusters\n` +
+              `    ${corruptionsFixed} corruptions\n\n` +
+              'Double checking the fixed image now...\n',
+          );
+        }
+        result = {
+          ...(await disk.check({ signal: session.signal })),
+          corruptionsFixed,
+          leaksFixed,
+        };
         sayFindings(session, result, 'none', disk.format);
       }
       if (settings.quiet !== true || json) {
@@ -100,7 +105,7 @@ export const check = defineCommand<Settings>({
       if (result.checkErrors > 0) {
         throw new Failure('Check failed', { exitCode: EXIT.error });
       }
-      return exitCode(json ? first : result);
+      return exitCode(result);
     } catch (error) {
       if (isLamellaError(error, 'UNSUPPORTED')) {
         throw new Failure('This image format does not support checks', {
@@ -175,9 +180,9 @@ function jsonResult(result: CheckResult, filename: string, format: string): stri
   const some = (value: number | undefined): number | undefined => (value === 0 ? undefined : value);
   return `${formatJson({
     'image-end-offset': some(result.imageEndOffset),
-    'corruptions-fixed': some(result.corruptionsFixed),
     'compressed-clusters': some(result.compressedClusters),
     'total-clusters': some(result.totalClusters),
+    'corruptions-fixed': some(result.corruptionsFixed),
     corruptions: some(result.corruptions),
     'check-errors': result.checkErrors,
     'leaks-fixed': some(result.leaksFixed),
