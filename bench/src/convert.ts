@@ -1,14 +1,11 @@
 /** `lamella-img convert` beside `qemu-img convert`: whole processes, from a file to a new file, page cache warm. */
-import { execFile } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
 import { open, rm } from 'node:fs/promises';
 import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
+import { type ProgramRun, runProgram } from './program.js';
 import { median } from './stats.js';
-
-const run = promisify(execFile);
 
 const MIB = 1024 * 1024;
 const SIZE = 1024 * MIB;
@@ -47,22 +44,25 @@ export async function compareConvert(folder: string, rounds: number): Promise<vo
   const [load = 0] = loadavg();
   console.log(`\nload of the machine: ${load.toFixed(1)} on ${cpus().length} cores`);
   console.log('convert, 1 GiB of mixed content, file to file; seconds');
-  console.log(`${''.padEnd(16)}${'lamella-img'.padStart(12)}${'qemu-img'.padStart(10)}  ratio`);
+  console.log(
+    `${''.padEnd(16)}${'lamella-img'.padStart(12)}${'qemu-img'.padStart(10)}  ratio  peak memory, MiB`,
+  );
   await writeMixedContent(file('raw'));
   const made = new Set([file('raw')]);
   try {
     for (const { name, from, to, args } of CASES) {
       const words = ['convert', ...args, file(from), file(to)];
       made.add(file(to));
-      const times: [number[], number[]] = [[], []];
+      const runs: [ProgramRun[], ProgramRun[]] = [[], []];
       for (let round = 0; round < rounds; round += 1) {
-        times[0].push(await seconds(file(to), process.execPath, [PROGRAM, ...words]));
-        times[1].push(await seconds(file(to), 'qemu-img', words));
+        runs[0].push(await runAnew(file(to), process.execPath, [PROGRAM, ...words]));
+        runs[1].push(await runAnew(file(to), 'qemu-img', words));
       }
-      const [ours, theirs] = [median(times[0]), median(times[1])];
+      const [ours, theirs] = runs.map((each) => median(each.map(({ seconds }) => seconds)));
+      const peaks = runs.map((each) => Math.max(...each.map(({ peak }) => peak)).toFixed(0));
       console.log(
-        `${name.padEnd(16)}${ours.toFixed(2).padStart(12)}${theirs.toFixed(2).padStart(10)}` +
-          `  ${(ours / theirs).toFixed(2)}`,
+        `${name.padEnd(16)}${ours?.toFixed(2).padStart(12)}${theirs?.toFixed(2).padStart(10)}` +
+          `  ${((ours ?? Number.NaN) / (theirs ?? 1)).toFixed(2).padStart(5)}  ${peaks.join(' and ')}`,
       );
     }
   } finally {
@@ -70,11 +70,13 @@ export async function compareConvert(folder: string, rounds: number): Promise<vo
   }
 }
 
-async function seconds(target: string, program: string, words: readonly string[]): Promise<number> {
+async function runAnew(
+  target: string,
+  program: string,
+  words: readonly string[],
+): Promise<ProgramRun> {
   await rm(target, { force: true });
-  const start = process.hrtime.bigint();
-  await run(program, [...words]);
-  return Number(process.hrtime.bigint() - start) / 1e9;
+  return runProgram(program, words);
 }
 
 /** Of every 4 MiB: one that does not compress, two that do, and one of zeroes. */

@@ -12,6 +12,7 @@ import { compareCompressed } from './compressed.js';
 import { type Contender, library, qemu } from './contenders.js';
 import { compareConvert } from './convert.js';
 import { compareExtents } from './extents.js';
+import { compareStartUp } from './start-up.js';
 import { median } from './stats.js';
 import { WORKLOADS, type Workload } from './workload.js';
 
@@ -21,7 +22,7 @@ const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 5);
 const SIZE = '1G';
 const CONTENDERS: readonly Contender[] = [library, qemu('threads'), qemu('io_uring')];
 
-/** `BENCH_ONLY=requests`, `compressed`, `convert`, `extents` or `allocations` leaves the rest out. */
+/** `BENCH_ONLY=requests`, `compressed`, `convert`, `start-up`, `extents` or `allocations` leaves the rest out. */
 function wanted(part: string): boolean {
   return [part, undefined].includes(process.env.BENCH_ONLY);
 }
@@ -69,6 +70,9 @@ try {
   }
   if (wanted('convert')) {
     await compareConvert(folder, ROUNDS);
+  }
+  if (wanted('start-up')) {
+    await compareStartUp(folder, ROUNDS);
   }
   if (wanted('extents')) {
     await compareExtents(folder, ROUNDS);

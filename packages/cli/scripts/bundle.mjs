@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
-const PROGRAMS = ['img', 'io'];
+const PROGRAMS = ['img', 'io', 'people'];
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
 for (const program of PROGRAMS) {

@@ -8,6 +8,7 @@ const { evaluate } = require('../bin/launch.cjs');
 const COMMANDS = {
   img: ['create -f qcow2 a.qcow2 1M', 'info a.qcow2', 'map a.qcow2'],
   io: ['-f raw -c length -c map a.raw'],
+  people: ['create -f qcow2 a.qcow2 1M', 'info --chain a.qcow2', 'map a.qcow2'],
 };
 
 const [, , file] = process.argv;

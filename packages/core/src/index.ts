@@ -1,3 +1,11 @@
+/**
+ * The interfaces between formats, storages and the engine, and the engine itself: {@link BlockDriver} and
+ * {@link Image} for who writes a driver, {@link Storage} for who brings another place to keep images in,
+ * {@link Disk} for who uses one. Imports nothing of Node.js.
+ *
+ * @packageDocumentation
+ */
+
 import 'reflect-metadata';
 
 export * from './bytes/index.js';
@@ -19,6 +27,8 @@ export {
   commit as commitImage,
   compare as compareDisks,
   convert as convertDisks,
+  type MeasureOptions,
+  measure as measureImage,
   type RebaseOptions,
   type RebaseResult,
   rebase as rebaseImage,

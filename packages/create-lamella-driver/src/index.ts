@@ -1,3 +1,9 @@
+/**
+ * What `npm create lamella-driver` runs: makes the package of a new driver from a template.
+ *
+ * @packageDocumentation
+ */
+
 export { type Arguments, HELP, readArguments } from './arguments.js';
 export {
   className,

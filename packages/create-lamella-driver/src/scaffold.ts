@@ -9,6 +9,21 @@ import {
   packageProblem,
 } from './plan.js';
 
+/** Pages of what the API of a driver names, by the tokens of the template. */
+const API_PAGES: Readonly<Record<string, string>> = {
+  API_AWAITABLE: 'types/_lamella_core.Awaitable.html',
+  API_BLOCK_DRIVER: 'interfaces/_lamella_core.BlockDriver.html',
+  API_CREATE_OPTIONS: 'interfaces/_lamella_core.CreateOptions.html',
+  API_ERROR: 'classes/_lamella_core.LamellaError.html',
+  API_EXTENT: 'types/_lamella_core.Extent.html',
+  API_IMAGE: 'interfaces/_lamella_core.Image.html',
+  API_OPEN_OPTIONS: 'interfaces/_lamella_core.OpenOptions.html',
+  API_OPTION_SCHEMA: 'types/_lamella_core.OptionSchema.html',
+  API_PLACEMENT: 'types/_lamella_core.Placement.html',
+  API_REFERENCES: 'interfaces/_lamella_core.References.html',
+  API_STORAGE: 'interfaces/_lamella_core.Storage.html',
+};
+
 const TEMPLATE = fileURLToPath(new URL('../template', import.meta.url));
 
 /** A folder or name that a package can't be made of. */
@@ -55,8 +70,9 @@ function fill(text: string, plan: DriverPlan, json: boolean): string {
     DESCRIPTION: plan.description,
     AUTHOR: plan.author,
     API_DOCS: plan.apiDocs,
-    API_BLOCK_DRIVER: link(plan.apiDocs, 'BlockDriver'),
-    API_IMAGE: link(plan.apiDocs, 'Image'),
+    ...Object.fromEntries(
+      Object.entries(API_PAGES).map(([token, page]) => [token, link(plan.apiDocs, page)]),
+    ),
   };
   return text.replace(/__([A-Z_]+?)__/g, (token, name: string) => {
     const value = values[name];
@@ -68,10 +84,8 @@ function fill(text: string, plan: DriverPlan, json: boolean): string {
 }
 
 /** A page of the site that typedoc makes of our packages, where one was named. */
-function link(apiDocs: string, name: string): string {
-  return apiDocs === DEFAULT_API_DOCS
-    ? apiDocs
-    : `${apiDocs.replace(/\/$/, '')}/interfaces/_lamella_core.${name}.html`;
+function link(apiDocs: string, page: string): string {
+  return apiDocs === DEFAULT_API_DOCS ? apiDocs : `${apiDocs.replace(/\/$/, '')}/${page}`;
 }
 
 async function existing(folder: string): Promise<readonly string[]> {

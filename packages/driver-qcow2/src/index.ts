@@ -1,3 +1,10 @@
+/**
+ * The qcow2 format, versions 2 and 3: compression, encryption, internal snapshots, dirty bitmaps, external data files,
+ * extended L2 entries.
+ *
+ * @packageDocumentation
+ */
+
 import 'reflect-metadata';
 
 export { CREATE_OPTIONS } from './create/options.js';

@@ -82,7 +82,9 @@ export class RawDriver implements BlockDriver {
   async create(storage: Storage, options: CreateOptions): Promise<void> {
     this.validateCreate(options);
     const preallocation = preallocationOf(options.options.preallocation);
-    await preallocate(storage, 0, alignUp(options.size, SECTOR_SIZE), preallocation);
+    const { signal, onProgress } = options;
+    const end = alignUp(options.size, SECTOR_SIZE);
+    await preallocate(storage, 0, end, preallocation, { signal, onProgress });
     await storage.flush();
   }
 

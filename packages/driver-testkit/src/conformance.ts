@@ -80,6 +80,7 @@ export function conformanceChecks(
  * @param source - the driver class, or a function that makes a driver
  * @param manifest - how to make images, and what they can do
  * @returns when everything has run
+ * @throws what `t` throws; failures of checks are told to it
  */
 export async function conformance(
   t: RunningTest,

@@ -1,3 +1,10 @@
+/**
+ * The conformance suite for drivers ({@link conformance}), and storages that trace, fail, bound and record what a crash
+ * leaves.
+ *
+ * @packageDocumentation
+ */
+
 export { InterceptedStorage, type StorageCall, WrappedStorage } from '@lamella/core';
 export type { Check } from './checks/check.js';
 export {

@@ -1,3 +1,10 @@
+/**
+ * Drivers without a format, to be put over a disk with `lamella.filter`: throttle, copy-on-read, statistics, read-only,
+ * partition. `blkdebug` goes under an image.
+ *
+ * @packageDocumentation
+ */
+
 export { BlkdebugDriver } from './blkdebug/blkdebug-driver.js';
 export type { BreakpointListener, Breakpoints } from './blkdebug/breakpoints.js';
 export { type BlkdebugEvent, EVENTS as BLKDEBUG_EVENTS, eventOf } from './blkdebug/events.js';

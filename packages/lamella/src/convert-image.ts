@@ -64,7 +64,7 @@ export class ImageConverter {
       }
       await this.#assertNotRead(disks, target);
       const size = options.range?.length ?? disks.reduce((sum, disk) => sum + disk.size, 0);
-      await this.#creator.create(target, { ...options, size });
+      await this.#creator.create(target, { ...options, size, onProgress: undefined });
       try {
         return await this.#copyInto(disks, target, options);
       } catch (error) {

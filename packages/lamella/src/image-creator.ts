@@ -7,6 +7,7 @@ import {
   DriverRegistry,
   LamellaError,
   type Layer,
+  type LongOperation,
   type OptionValues,
   type Passphrase,
   type PassphraseSource,
@@ -22,7 +23,7 @@ import { inject, injectable } from 'tsyringe';
 import { DataFileMaker } from './data-file-maker.js';
 
 /** What image to make. */
-export interface CreateImageOptions {
+export interface CreateImageOptions extends LongOperation {
   /** Format of the new image. */
   readonly format: string;
   /** Size of the disk in bytes; that of the backing file if not given. */
@@ -116,7 +117,10 @@ export class ImageCreator {
       const openDataFile = call.callback((reference: Reference, keep: boolean) =>
         dataFile.open(reference, keep),
       );
-      await call.run(async () => driver.create?.(storage, { ...request, openDataFile }));
+      const { signal, onProgress } = options;
+      await call.run(async () =>
+        driver.create?.(storage, { ...request, signal, onProgress, openDataFile }),
+      );
       await dataFile.close();
       await storage.close();
     } catch (error) {
@@ -127,7 +131,11 @@ export class ImageCreator {
     }
   }
 
-  /** Removes an image that was made and is not wanted after all. */
+  /**
+   * Removes an image that was made and is not wanted after all.
+   *
+   * @throws LamellaError as `StorageDriver.remove`, `UNKNOWN_SCHEME`
+   */
   async remove(location: string): Promise<void> {
     const target = this.#storages.resolve(location);
     await target.driver.remove?.(target.location);
@@ -137,6 +145,7 @@ export class ImageCreator {
    * Makes an image in a storage that is open already.
    *
    * @throws LamellaError `UNKNOWN_FORMAT`, `UNSUPPORTED`, `INVALID_ARGUMENT`, and what the driver throws
+   * @param size - of the guest's disk, bytes
    */
   async createIn(
     storage: Storage,

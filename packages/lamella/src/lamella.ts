@@ -23,7 +23,10 @@ import {
   LamellaError,
   type Layer,
   type Logger,
+  type Measurement,
+  type MeasureOptions,
   MemoryStorage,
+  measureImage,
   type OptionValues,
   type RebaseOptions,
   type RebaseResult,
@@ -80,6 +83,19 @@ export interface CompareImageOptions
   readonly otherFormat?: string | undefined;
 }
 
+/** What image {@link Lamella.measure} is to measure. */
+export interface MeasureImageOptions
+  extends MeasureOptions,
+    Pick<
+      ChainOptions,
+      'references' | 'maxDepth' | 'cacheSize' | 'forceShare' | 'cache' | 'passphrases' | 'snapshot'
+    > {
+  /** Format of the new image. */
+  readonly format: string;
+  /** Format of the source; found by its content if not given. */
+  readonly sourceFormat?: string | undefined;
+}
+
 /** How a throw-away overlay is made. */
 export interface OverlayOptions {
   /** Most bytes of memory for what is written to it; no limit by default. */
@@ -108,6 +124,14 @@ export type BlockDriverClass = Exclude<InjectionToken<BlockDriver>, string | sym
 /**
  * The way in: opens, makes and composes virtual disks with the built-in drivers and any others that are
  * registered. Each has a container of its own, so differently set-up ones live side by side.
+ *
+ * @example
+ * ```ts
+ * import { Lamella } from 'lamella';
+ *
+ * const lamella = new Lamella();
+ * await using disk = await lamella.open('vm.qcow2');
+ * ```
  */
 export class Lamella {
   /**
@@ -176,6 +200,13 @@ export class Lamella {
    * `WRONG_FORMAT`, `TRUNCATED`, `INVALID_HEADER`, `UNSUPPORTED`, `LIMIT_EXCEEDED`, `CORRUPT`,
    * `CHAIN_LOOP`, `CHAIN_TOO_DEEP`, `REFERENCE_DENIED`, `PASSPHRASE_REQUIRED`, `WRONG_PASSPHRASE`; `LOCKED` when somebody else uses a file of the
    * chain in a way that does not go with this
+   *
+   * @example
+   * ```ts
+   * await using disk = await lamella.open('vm.qcow2', { writable: true });
+   * await disk.write(new TextEncoder().encode('hello'), 4096);
+   * await disk.flush();
+   * ```
    */
   async open(location: string, options: ChainOptions = {}): Promise<Disk> {
     const { layers, missing } = await this.#resolve(ChainResolver).open(location, options);
@@ -188,6 +219,15 @@ export class Lamella {
    *
    * @throws LamellaError `ALREADY_EXISTS`, `UNKNOWN_FORMAT`, `UNSUPPORTED`, `INVALID_ARGUMENT`,
    * `LIMIT_EXCEEDED`, `NO_SPACE`, `LOCKED`, `PASSPHRASE_REQUIRED`, and what opening the backing file throws
+   *
+   * @example
+   * ```ts
+   * await lamella.create('vm.qcow2', {
+   *   format: 'qcow2',
+   *   size: 20 * 1024 ** 3,
+   *   options: { cluster_size: '128k' },
+   * });
+   * ```
    */
   async create(location: string, options: CreateImageOptions): Promise<void> {
     await this.#resolve(ImageCreator).create(location, options);
@@ -200,6 +240,12 @@ export class Lamella {
    * @returns what was found; damage is no error
    * @throws LamellaError `UNSUPPORTED` for a format that has nothing to check, `ABORTED`, and what opening
    * the image throws: a damaged header is an error
+   *
+   * @example
+   * ```ts
+   * const { corruptions, leaks } = await lamella.check('vm.qcow2');
+   * console.log(corruptions + leaks === 0 ? 'sound' : 'damaged');
+   * ```
    */
   check(location: string, options: CheckImageOptions = {}): Promise<CheckResult> {
     return checkImage(this.#resolve(ChainResolver), location, options);
@@ -211,6 +257,11 @@ export class Lamella {
    *
    * @throws LamellaError `INVALID_ARGUMENT` for an image without backing file, `REFERENCE_DENIED`,
    * `UNSUPPORTED`, `ABORTED`, and what opening, reading and writing throws
+   *
+   * @example
+   * ```ts
+   * const { copied } = await lamella.commit('overlay.qcow2');
+   * ```
    */
   commit(location: string, options: CommitOptions = {}): Promise<CommitResult> {
     return commitImage(this.#resolve(ChainResolver), location, options);
@@ -223,6 +274,11 @@ export class Lamella {
    *
    * @throws LamellaError `UNSUPPORTED`, `REFERENCE_DENIED`, `CHAIN_LOOP`, `LIMIT_EXCEEDED`, `ABORTED`, and
    * what opening, reading and writing throws
+   *
+   * @example
+   * ```ts
+   * await lamella.rebase('overlay.qcow2', { backing: { location: 'new.qcow2', format: 'qcow2' } });
+   * ```
    */
   rebase(location: string, options: RebaseOptions): Promise<RebaseResult> {
     return rebaseImage(this.#resolve(ChainResolver), location, options);
@@ -237,6 +293,16 @@ export class Lamella {
    * @param target - must not exist, unless `overwrite`
    * @throws LamellaError as {@link Lamella.open} and {@link Lamella.create}, `ABORTED`, `CHAIN_LOOP` when the
    * target is a source, `UNSUPPORTED` when it can't be compressed
+   *
+   * @example
+   * ```ts
+   * await lamella.convert('disk.raw', 'disk.qcow2', {
+   *   sourceFormat: 'raw',
+   *   format: 'qcow2',
+   *   compress: true,
+   *   onProgress: ({ done, total }) => console.log(`${Math.floor((done / total) * 100)} %`),
+   * });
+   * ```
    */
   convert(
     source: string | readonly string[],
@@ -251,6 +317,12 @@ export class Lamella {
    * Finds the first difference between two disks, which may be of any formats and sizes.
    *
    * @throws LamellaError as {@link Lamella.open} and reading throw, `ABORTED`
+   *
+   * @example
+   * ```ts
+   * const { difference } = await lamella.compare('a.qcow2', 'b.raw', { otherFormat: 'raw' });
+   * console.log(difference === 'none' ? 'identical' : difference);
+   * ```
    */
   async compare(
     left: string,
@@ -263,12 +335,47 @@ export class Lamella {
   }
 
   /**
+   * Tells how much space a new image would take: an empty one, or a copy of an image.
+   *
+   * @param source - size of the disk in bytes, or the image that would be copied
+   * @throws LamellaError `UNKNOWN_FORMAT`, `UNSUPPORTED` when the format's driver can't measure,
+   * `INVALID_ARGUMENT`, `ABORTED`, and as {@link Lamella.open}
+   *
+   * @example
+   * ```ts
+   * const { required } = await lamella.measure('disk.raw', { format: 'qcow2', sourceFormat: 'raw' });
+   * ```
+   */
+  async measure(source: number | string, options: MeasureImageOptions): Promise<Measurement> {
+    const { format, sourceFormat, ...request } = options;
+    const driver = this.#resolve(DriverRegistry).get(format);
+    if (typeof source === 'number') {
+      return measureImage(driver, source, request);
+    }
+    // The options are those of the new image, not of the source.
+    await using disk = await this.open(source, {
+      ...request,
+      options: undefined,
+      format: sourceFormat,
+    });
+    return await measureImage(driver, disk, request);
+  }
+
+  /**
    * Opens a chain of given parts, top first, none of which has to name the others on disk. What the
    * parts themselves name is not looked at, except for data files, and for the last part's own backing
    * chain: both by the reference policy.
    *
    * @param parts - at least one
    * @throws LamellaError as {@link Lamella.open} and {@link Lamella.create}
+   *
+   * @example
+   * ```ts
+   * await using chain = await lamella.compose([
+   *   { location: 'scratch.qed', format: 'qed', create: true },
+   *   { location: 'base.img', format: 'raw' },
+   * ]);
+   * ```
    */
   async compose(parts: readonly ComposePart[], options: ComposeOptions = {}): Promise<Disk> {
     const { layers, missing } = await composeLayers(
@@ -285,6 +392,12 @@ export class Lamella {
    * disk open. While it is in use, the disk below should not be written.
    *
    * @throws LamellaError `NO_SPACE` from writes beyond `maxBytes`
+   *
+   * @example
+   * ```ts
+   * await using trial = await lamella.overlay(disk, { maxBytes: 64 * 1024 ** 2 });
+   * await trial.write(new Uint8Array(512), 0); // the disk below stays as it is
+   * ```
    */
   async overlay(disk: Disk, options: OverlayOptions = {}): Promise<Disk> {
     const format = options.format ?? 'qcow2';
@@ -312,6 +425,17 @@ export class Lamella {
    *
    * @throws LamellaError `UNKNOWN_FORMAT`, `UNSUPPORTED` for an image that names a backing file, and what the
    * driver throws
+   *
+   * @example
+   * ```ts
+   * import { ThrottleDriver } from '@lamella/filters';
+   *
+   * lamella.register(ThrottleDriver);
+   * await using slow = await lamella.filter(disk, {
+   *   format: 'throttle',
+   *   options: { 'bps-total': '10M' },
+   * });
+   * ```
    */
   async filter(disk: Disk, { format, options, writable }: FilterOptions): Promise<Disk> {
     const layer = await this.#resolve(ChainResolver).openIn(

@@ -1,3 +1,9 @@
+/**
+ * What Node.js gives: files with their locks and cache modes, zlib and zstd, cryptography.
+ *
+ * @packageDocumentation
+ */
+
 import 'reflect-metadata';
 
 export { DeflateCodec } from './codec/deflate-codec.js';

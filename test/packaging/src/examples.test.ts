@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
-import { cp, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
 import { manifestProblems, typeProblems } from './support/lint.js';
@@ -18,8 +19,12 @@ async function thirdPartyOptions(): Promise<object> {
   return { ...compilerOptions, skipLibCheck: false };
 }
 
-/** Puts a package into `node_modules` of a folder, from its tarball, with links to what others published. */
-async function install(pkg: Package, folder: string): Promise<void> {
+/**
+ * Puts a package into `node_modules` of a folder, from its tarball, with links to what others published.
+ *
+ * @returns the tarball
+ */
+async function install(pkg: Package, folder: string): Promise<string> {
   const target = join(folder, 'node_modules', pkg.manifest.name);
   await mkdir(target, { recursive: true });
   const tarball = await pack(pkg, folder);
@@ -29,6 +34,7 @@ async function install(pkg: Package, folder: string): Promise<void> {
     await mkdir(dirname(link), { recursive: true });
     await symlink(join(ROOT, 'node_modules', name), link);
   }
+  return tarball;
 }
 
 async function compile(folder: string, options: object): Promise<void> {
@@ -68,6 +74,12 @@ if (core === undefined) {
   throw new Error('there is no @lamella/core');
 }
 
+// Outside of this repository, whose packages nobody can find from there. What is installed in it is found from
+// every folder in it.
+const project = await mkdtemp(join(tmpdir(), 'lamella-examples-'));
+t.teardown(() => rm(project, { recursive: true }));
+await writeFile(join(project, 'package.json'), '{ "type": "module" }');
+await install(core, project);
 t.ok(exampleDrivers().length > 0, 'there are drivers among the examples');
 
 for (const driver of exampleDrivers()) {
@@ -76,11 +88,10 @@ for (const driver of exampleDrivers()) {
     t.same(await importsOf(join(driver.folder, 'src')), PUBLIC, 'imports nothing but the library');
     t.same(Object.keys({ ...peerDependencies, ...dependencies }), PUBLIC, 'and says so');
 
-    const folder = t.testdir();
-    await install(core, folder);
-    await install(driver, folder);
+    const folder = join(project, basename(driver.folder));
+    await mkdir(folder);
+    const tarball = await install(driver, folder);
     t.same(await manifestProblems(driver), [], 'publint finds nothing');
-    const tarball = await pack(driver, folder);
     t.same(await typeProblems(tarball), [], 'attw finds nothing');
     const files = await filesIn(tarball);
     t.same(
@@ -105,7 +116,6 @@ export const made: readonly BlockDriver[] = Object.entries(drivers)
 console.log(made.map(({ format }) => format).join());
 `,
     );
-    await writeFile(join(user, 'package.json'), '{ "type": "module" }');
     await compile(user, {});
     const { stdout } = await run(process.execPath, [join(user, 'dist', 'index.js')]);
     t.equal(stdout.trim(), name.replace('@lamella-examples/driver-', ''), 'and it runs');

@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { assertSiteIsCurrent, SITE } from '@lamella/docs-tests/site';
 import t from 'tap';
 import { pack, packages } from './support/packages.js';
 
@@ -68,6 +69,14 @@ t.test(
       `${API_DOCS}/interfaces/_lamella_core.BlockDriver.html`,
       'links into our documentation',
     );
+    const linked = await linksTo(API_DOCS, join(made, 'docs/api'));
+    t.ok(linked.length > 4, `${linked.length} pages of ours are linked to`);
+    assertSiteIsCurrent();
+    t.same(
+      linked.filter((link) => link !== '' && !existsSync(join(SITE, link))),
+      [],
+      'each of them is a page of our site',
+    );
     const again = run('npx', [...npx, 'my-format', '--yes'], { cwd: folder });
     const refused: unknown = await again.then(
       () => 'it was made again',
@@ -76,3 +85,19 @@ t.test(
     t.match(refused, { stderr: /is not empty/ }, 'nothing is overwritten');
   },
 );
+
+/** What a site links to below an address, without that address. */
+async function linksTo(address: string, site: string): Promise<readonly string[]> {
+  const found = new Set<string>();
+  for (const entry of await readdir(site, { recursive: true, withFileTypes: true })) {
+    if (entry.isFile() && entry.name.endsWith('.html')) {
+      const html = await readFile(join(entry.parentPath, entry.name), 'utf8');
+      for (const [, link = ''] of html.matchAll(/href="([^"]*)"/g)) {
+        if (link.startsWith(address)) {
+          found.add(link.slice(address.length).replace(/^\//, ''));
+        }
+      }
+    }
+  }
+  return [...found];
+}

@@ -2,12 +2,16 @@ import { Failure } from './failure.js';
 import { Getopt, type GetoptOption } from './getopt.js';
 import type { Session } from './session.js';
 
-/** An option of a command: how it is written, what it does to the settings, and a line of help. */
-export interface CommandOption<S> extends GetoptOption {
+/** How an option is written, and a line of help. */
+export interface OptionText extends GetoptOption {
   /** Name of the argument in help texts. */
   readonly metavar?: string | undefined;
   /** One line for the help text. */
   readonly help: string;
+}
+
+/** An option of a command, and what it does to the settings. */
+export interface CommandOption<S> extends OptionText {
   /**
    * Takes the option into the settings, as soon as it is met.
    *
@@ -16,12 +20,42 @@ export interface CommandOption<S> extends GetoptOption {
   apply(settings: S, value: string, session: Session): void;
 }
 
+/** A run of a command whose words somebody else takes apart. */
+export interface CommandRun {
+  /** The options, without the one for help; `take` is called for each that is met, in their order. */
+  readonly options: readonly TakenOption[];
+  /**
+   * Runs the command with the options taken so far.
+   *
+   * @returns the exit code
+   * @throws Failure, LamellaError
+   */
+  run(operands: readonly string[]): Promise<number>;
+}
+
+/** An option that is taken into the settings of one run. */
+export interface TakenOption extends OptionText {
+  /**
+   * @param value - empty for an option without one
+   * @throws Failure for a value that can't be
+   */
+  take(value: string): void;
+}
+
 /** A command of a program. */
 export interface Command {
   /** Name on the command line. */
   readonly name: string;
   /** One line for the list of commands. */
   readonly summary: string;
+  /** What follows the options, for help texts. */
+  readonly operands: string;
+  /** The last of several words is an operand, whatever it looks like. */
+  readonly lastIsOperand: boolean;
+  /** The options, without the one for help. */
+  readonly options: readonly OptionText[];
+  /** Begins a run for a program that reads command lines in another way. */
+  begin(session: Session): CommandRun;
   /**
    * Runs the command.
    *
@@ -48,18 +82,31 @@ export interface CommandDefinition<S> {
 
 /** Makes a command that reads its options as `getopt_long` does. */
 export function defineCommand<S>(definition: CommandDefinition<S>): Command {
-  const { name, summary, settings, run } = definition;
+  const { name, summary, operands, lastIsOperand = false, settings, run } = definition;
   const options = [...definition.options, helpOption(definition)];
   return {
     name,
     summary,
+    operands,
+    lastIsOperand,
+    options: definition.options,
+    begin(session) {
+      const chosen = settings();
+      return {
+        options: definition.options.map((option) => ({
+          ...option,
+          take: (value) => option.apply(chosen, value, session),
+        })),
+        run: (words) => run(session, chosen, words),
+      };
+    },
     async run(session, words) {
       const chosen = settings();
       try {
-        const last = definition.lastIsOperand === true && words.length > 1 ? words.slice(-1) : [];
+        const last = lastIsOperand && words.length > 1 ? words.slice(-1) : [];
         const before = words.slice(0, words.length - last.length);
-        const operands = readOptions(session, options, chosen, before);
-        return await run(session, chosen, [...operands, ...last]);
+        const read = readOptions(session, options, chosen, before);
+        return await run(session, chosen, [...read, ...last]);
       } catch (error) {
         if (error instanceof HelpWanted) {
           session.out(error.message);

@@ -1,6 +1,25 @@
-import type { Lamella } from 'lamella';
+import type { Lamella, Progress } from 'lamella';
 import type { Output } from './output.js';
 import type { Secrets } from './secrets.js';
+import type { UnfinishedFiles } from './unfinished-files.js';
+
+/** Shows how far an operation is. */
+export interface ProgressDisplay {
+  /** For `onProgress`. */
+  readonly update: (progress: Progress) => void;
+  /** Shows that all is done, and ends the display. */
+  finish(): void;
+  /** Ends the display where it is. */
+  end(): void;
+}
+
+/** What is under way. */
+export interface Task {
+  /** In a word or two: `convert`. */
+  readonly title: string;
+  /** What progress counts; bytes by default. */
+  readonly unit?: 'bytes' | 'steps' | undefined;
+}
 
 /** One run of a program: what all of its parts share. */
 export interface Session extends Output {
@@ -12,6 +31,10 @@ export interface Session extends Output {
   readonly lamella: Lamella;
   /** Fires when the user presses Ctrl-C. */
   readonly signal: AbortSignal;
+  /** Shows progress though nobody asked for it; nothing does so by default. */
+  readonly showProgress?: ((task: Task) => ProgressDisplay) | undefined;
+  /** Files that are being made; see {@link UnfinishedFiles}. */
+  readonly unfinished?: UnfinishedFiles | undefined;
 }
 
 /** Prints a message as `NAME: text`. */

@@ -85,7 +85,7 @@ export function readOptions(
     if (known === undefined && negated?.type === 'boolean') {
       values.set(name.slice(2), false);
     } else if (known === undefined) {
-      throw new Failure(unknown(name));
+      throw new Failure(unknown(name), { misspelt: { word: name, known: Object.keys(schema) } });
     } else {
       values.set(name, readValue(name, known, value ?? 'on'));
     }

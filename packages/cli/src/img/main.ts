@@ -4,39 +4,7 @@ import { Getopt } from '../command-line/getopt.js';
 import type { Session } from '../command-line/session.js';
 import { problemOfAny } from '../messages/problem.js';
 import { VERSION } from '../version.js';
-import { amend } from './commands/amend.js';
-import { bench } from './commands/bench.js';
-import { bitmap } from './commands/bitmap.js';
-import { check } from './commands/check.js';
-import { commit } from './commands/commit.js';
-import { compare } from './commands/compare.js';
-import { convert } from './commands/convert.js';
-import { create } from './commands/create.js';
-import { dd } from './commands/dd.js';
-import { info } from './commands/info.js';
-import { map } from './commands/map.js';
-import { measure } from './commands/measure.js';
-import { rebase } from './commands/rebase.js';
-import { resize } from './commands/resize.js';
-import { snapshot } from './commands/snapshot.js';
-
-const COMMANDS: readonly Command[] = [
-  amend,
-  bench,
-  bitmap,
-  check,
-  commit,
-  compare,
-  convert,
-  create,
-  dd,
-  info,
-  map,
-  measure,
-  rebase,
-  resize,
-  snapshot,
-];
+import { COMMANDS } from './commands/index.js';
 
 const OPTIONS = [
   { short: 'h', long: 'help', takesValue: false },

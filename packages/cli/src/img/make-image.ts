@@ -1,4 +1,4 @@
-import type { BlockDriver, Passphrase } from 'lamella';
+import type { BlockDriver, LongOperation, Passphrase } from 'lamella';
 import type { Session } from '../command-line/session.js';
 import { driverOptions, type OptionMap } from './format-options.js';
 import { WORKING_DIRECTORY } from './open-image.js';
@@ -15,6 +15,7 @@ export async function makeImage(
   driver: BlockDriver,
   values: OptionMap,
   uncheckedBacking = false,
+  operation: LongOperation = {},
 ): Promise<void> {
   const backing = values.get('backing_file');
   const backingFormat = values.get('backing_fmt');
@@ -35,6 +36,7 @@ export async function makeImage(
     options: driverOptions(driver, values),
     passphrase: newPassphrase(session, values),
     overwrite: true,
+    ...operation,
   });
 }
 

@@ -105,7 +105,9 @@ async function assertBackingOpens(
     await closeLayers(chain.layers);
   } catch (error) {
     throw isLamellaError(error)
-      ? new Failure(`Could not open backing file: ${openFailureText(error, location)}`)
+      ? new Failure(`Could not open backing file: ${openFailureText(error, location)}`, {
+          cause: error,
+        })
       : error;
   }
 }

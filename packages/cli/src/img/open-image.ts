@@ -8,8 +8,9 @@ import {
   isLamellaError,
   type Layer,
   type Passphrase,
+  type ReferencePolicy,
 } from 'lamella';
-import { Failure } from '../command-line/failure.js';
+import { causeOf, Failure } from '../command-line/failure.js';
 import type { Session } from '../command-line/session.js';
 import { openFailureText } from '../messages/open-failure.js';
 import { type ImageArgument, type OpenableName, readImageName } from './image-name.js';
@@ -29,8 +30,8 @@ export interface OpenImageOptions {
   readonly cache?: CacheMode | undefined;
   /** Only the image itself, nothing that it names. */
   readonly alone?: boolean | undefined;
-  /** Its data file is of no interest, and need not be there. */
-  readonly withoutDataFile?: boolean | undefined;
+  /** Which of the files that images name are opened; all by default. */
+  readonly references?: ReferencePolicy | undefined;
   /** Only what is known of the image is wanted, no data: needs no passphrase. */
   readonly metadataOnly?: boolean | undefined;
   /** Format, location and options are known already; used instead of the argument's. */
@@ -82,7 +83,7 @@ export async function openImage(
       forceShare: options.forceShare,
       cache: options.cache,
       topOnly: options.alone,
-      references: options.withoutDataFile === true ? 'deny' : undefined,
+      references: options.references,
       metadataOnly: options.metadataOnly,
     });
     const [top] = chain.layers;
@@ -128,7 +129,11 @@ export function openFailure(
   const problem = openProblem(error, name, writable);
   return problem === undefined
     ? error
-    : new Failure(`${failure} '${text}': ${problem}`, { exitCode });
+    : new Failure(`${failure} '${text}': ${problem}`, {
+        exitCode,
+        cause: causeOf(error),
+        misspelt: error instanceof Failure ? error.misspelt : undefined,
+      });
 }
 
 /** What went wrong, as it stands behind the image's name; undefined for a fault of the program. */
@@ -169,7 +174,9 @@ export function driverOf(
 ): BlockDriver {
   const registry = session.lamella.container.resolve(DriverRegistry);
   if (!registry.formats.includes(format)) {
-    throw new Failure(unknown(format));
+    throw new Failure(unknown(format), {
+      misspelt: { word: format, known: registry.formats },
+    });
   }
   return registry.get(format);
 }

@@ -1,23 +1,43 @@
 import type { Progress } from 'lamella';
-import type { Session } from '../command-line/session.js';
+import type { ProgressDisplay, Session, Task } from '../command-line/session.js';
 
 /** Smallest step that is shown, in percent. */
 const STEP = 0.01;
 
+/** What the options of a command say of progress. */
+interface Wishes {
+  readonly progress?: boolean | undefined;
+  readonly quiet?: boolean | undefined;
+}
+
+/**
+ * The progress display of a command: the line of `-p` where that is given, what the program shows of its own
+ * accord otherwise, and nothing with `-q`.
+ */
+export function progressOf(
+  session: Session,
+  { progress = false, quiet = false }: Wishes,
+  task: Task,
+): ProgressDisplay {
+  if (quiet) {
+    return NOTHING;
+  }
+  return progress ? new ProgressLine(session) : (session.showProgress?.(task) ?? NOTHING);
+}
+
+const NOTHING: ProgressDisplay = { update() {}, finish() {}, end() {} };
+
 /** The progress line of `-p`: `    (12.50/100%)`, written over and over. */
-export class ProgressLine {
+class ProgressLine implements ProgressDisplay {
   readonly #session: Session;
-  readonly #enabled: boolean;
   #shown = Number.NEGATIVE_INFINITY;
 
-  /** Begins at 0 if `enabled`; shows nothing ever otherwise. */
-  constructor(session: Session, enabled: boolean) {
+  /** Begins at 0. */
+  constructor(session: Session) {
     this.#session = session;
-    this.#enabled = enabled;
     this.#show(0);
   }
 
-  /** For `onProgress`. */
   readonly update = ({ done, total }: Progress): void => {
     const percent = total === 0 ? 100 : (done * 100) / total;
     if (percent - this.#shown >= STEP) {
@@ -25,23 +45,17 @@ export class ProgressLine {
     }
   };
 
-  /** Shows that all is done, and ends the line. */
   finish(): void {
     this.#show(100);
     this.end();
   }
 
-  /** Ends the line where it is. */
   end(): void {
-    if (this.#enabled) {
-      this.#session.out('\n');
-    }
+    this.#session.out('\n');
   }
 
   #show(percent: number): void {
     this.#shown = percent;
-    if (this.#enabled) {
-      this.#session.out(`    (${percent.toFixed(2)}/100%)\r`);
-    }
+    this.#session.out(`    (${percent.toFixed(2)}/100%)\r`);
   }
 }

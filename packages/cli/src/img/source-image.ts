@@ -71,7 +71,9 @@ async function openSnapshot(image: OpenImage, wanted: string): Promise<OpenSourc
   }
   const found = snapshots.list().find(selector(wanted));
   if (found === undefined) {
-    throw new Failure("Failed to load snapshot: Can't find snapshot");
+    throw new Failure("Failed to load snapshot: Can't find snapshot", {
+      misspelt: { word: wanted, known: snapshots.list().map(({ name }) => name) },
+    });
   }
   try {
     const frozen = await snapshots.open({ id: found.id });
@@ -87,7 +89,7 @@ async function openSnapshot(image: OpenImage, wanted: string): Promise<OpenSourc
     };
   } catch (error) {
     throw isLamellaError(error)
-      ? new Failure(`Failed to load snapshot: ${problemText(error)}`)
+      ? new Failure(`Failed to load snapshot: ${problemText(error)}`, { cause: error })
       : error;
   }
 }

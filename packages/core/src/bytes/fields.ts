@@ -11,6 +11,7 @@ export type Endian = 'big' | 'little';
  * Reads an unsigned 64-bit field as a number.
  *
  * @throws LamellaError `LIMIT_EXCEEDED` for values above 2^53 - 1 (8 PiB)
+ * @param position - byte of the view
  */
 export function readUint64(
   view: DataView,
@@ -34,7 +35,11 @@ export function readUint64(
   return high * TWO_32 + low;
 }
 
-/** Writes a safe non-negative integer as an unsigned 64-bit field. */
+/**
+ * Writes a safe non-negative integer as an unsigned 64-bit field.
+ *
+ * @param position - byte of the view
+ */
 export function writeUint64(view: DataView, position: number, value: number, endian: Endian): void {
   const little = endian === 'little';
   const high = Math.floor(value / TWO_32);

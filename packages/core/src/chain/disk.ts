@@ -114,6 +114,12 @@ export class Disk implements AsyncDisposable {
    * @param offset - bytes, `0 <= offset` and `offset + buffer.length <= size`
    * @throws LamellaError `OUT_OF_RANGE`, `INVALID_ARGUMENT`, `CLOSED`, `IO_ERROR`, `CORRUPT`,
    * `TRUNCATED`, `REFERENCE_DENIED` (the bytes are in a backing file that was left out)
+   *
+   * @example
+   * ```ts
+   * const sector = new Uint8Array(512);
+   * await disk.read(sector, 0);
+   * ```
    */
   read(buffer: Uint8Array, offset: number): Promise<void> {
     return this.#engine.read(buffer, offset);
@@ -225,6 +231,13 @@ export class Disk implements AsyncDisposable {
    * Lists who holds what: runs of bytes in order and without gaps, with the layer that answers.
    *
    * @throws LamellaError `OUT_OF_RANGE`, `INVALID_ARGUMENT`, `CORRUPT`, `ABORTED`
+   *
+   * @example
+   * ```ts
+   * for await (const { offset, length, kind, layer } of disk.extents()) {
+   *   console.log(offset, length, kind, layer === undefined ? '-' : disk.layers[layer]?.location);
+   * }
+   * ```
    */
   extents(options: ExtentsOptions = {}): AsyncGenerator<DiskExtent, void, undefined> {
     const offset = options.offset ?? 0;
@@ -235,6 +248,14 @@ export class Disk implements AsyncDisposable {
    * The disk's bytes as a web stream.
    *
    * @throws LamellaError (as the stream's error) as {@link Disk.read}
+   *
+   * @example
+   * ```ts
+   * import { createWriteStream } from 'node:fs';
+   * import { Writable } from 'node:stream';
+   *
+   * await disk.readable().pipeTo(Writable.toWeb(createWriteStream('disk.raw')));
+   * ```
    */
   readable(options: StreamOptions = {}): ReadableStream<Uint8Array> {
     return readableOf(this, options);

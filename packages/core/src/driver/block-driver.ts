@@ -2,6 +2,7 @@ import type { InjectionToken } from 'tsyringe';
 import type { Storage } from '../storage/index.js';
 import type { DRIVER_API_VERSION } from './assert-driver.js';
 import type { Image } from './image.js';
+import type { LongOperation } from './long-operation.js';
 import type { Measurement, MeasureRequest } from './measure.js';
 import type { OptionSchema, OptionValue, OptionValues } from './options.js';
 import type { Reference, References } from './references.js';
@@ -53,7 +54,7 @@ export interface OpenOptions {
 }
 
 /** What image to make. */
-export interface CreateOptions {
+export interface CreateOptions extends LongOperation {
   /** Size of the guest's disk in bytes. */
   readonly size: number;
   /** Backing file to name in the image; the text is stored as given. */

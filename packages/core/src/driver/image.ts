@@ -51,6 +51,8 @@ export interface ResizeContext {
   /**
    * Makes bytes read as zeroes by way of the image's own methods, with all that copy-on-write and encryption
    * need. For the cluster in which the disk ends; call it while {@link Image.size} reaches to the range's end.
+   *
+   * @throws LamellaError as `Disk.writeZeroes`
    */
   zero(offset: number, length: number): Promise<void>;
 }
@@ -108,18 +110,23 @@ export interface Image {
    * size; `length` is too, unless the range ends with the disk.
    *
    * @returns bytes done, 0 if the first cluster can't be done
+   * @throws LamellaError as {@link Image.place}
    */
   zero?(offset: number, length: number, context: ZeroContext): Awaitable<number>;
 
   /**
    * Drops whole clusters. Afterwards each byte reads as zero or as before, never as what the backing
    * layer says. Aligned like {@link Image.zero}. Without this method discards do nothing.
+   *
+   * @throws LamellaError as {@link Image.place}
    */
   discard?(offset: number, length: number, context: ClearContext): Awaitable<void>;
 
   /**
    * Makes all committed writes durable, metadata in the order that a crash at any point leaks space
    * at most. Without this method the engine flushes the storage.
+   *
+   * @throws LamellaError `IO_ERROR`, `NO_SPACE`; what was not written is tried again by the next flush
    */
   flush?(): Promise<void>;
 
@@ -177,6 +184,8 @@ export interface Image {
   /**
    * Flushes and marks the image as cleanly closed. The storage stays open: who opened it closes it.
    * Closing twice is no error.
+   *
+   * @throws LamellaError as {@link Image.flush}
    */
   close(): Promise<void>;
 }

@@ -12,7 +12,7 @@ const STEP = 256 * 1024 * 1024;
  * (`falloc`), or with zeroes written (`full`).
  *
  * @param start - where the storage's content ends, bytes
- * @param end - where it is to end
+ * @param end - where it is to end, bytes
  * @throws LamellaError `ABORTED`, `NO_SPACE`, and as `Storage.write`; the caller cuts the storage again
  */
 export async function preallocate(
@@ -32,7 +32,7 @@ export async function preallocate(
 /**
  * Makes a range read as zeroes and takes space for all of it.
  *
- * @param start - first byte
+ * @param start - first byte, in bytes of the storage
  * @param end - first byte behind
  * @param preallocation - `falloc` reserves blocks where the platform can, `full` writes zeroes
  * @throws LamellaError `ABORTED`, `NO_SPACE`, and as `Storage.write`

@@ -51,7 +51,11 @@ export class Engine {
     return this.#writable && this.#writer.able;
   }
 
-  /** Fills the buffer with guest bytes from `offset`. See `Disk.read`. */
+  /**
+   * Fills the buffer with guest bytes from `offset`. See `Disk.read`.
+   *
+   * @throws LamellaError as `Disk.read`
+   */
   read(buffer: Uint8Array, offset: number): Promise<void> {
     try {
       this.#checkRange(offset, buffer.length);
@@ -69,7 +73,11 @@ export class Engine {
     }
   }
 
-  /** Writes guest bytes at `offset`. See `Disk.write`. */
+  /**
+   * Writes guest bytes at `offset`. See `Disk.write`.
+   *
+   * @throws LamellaError as `Disk.write`
+   */
   write(bytes: Uint8Array, offset: number): Promise<void> {
     try {
       this.#checkWritable();
@@ -80,14 +88,22 @@ export class Engine {
     }
   }
 
-  /** See `Disk.writeCompressed`. */
+  /**
+   * See `Disk.writeCompressed`.
+   *
+   * @throws LamellaError as `Disk.writeCompressed`
+   */
   async writeCompressed(bytes: Uint8Array, offset: number): Promise<void> {
     this.#checkWritable();
     this.#checkRange(offset, bytes.length);
     await this.#compressedWriter.write(bytes, offset);
   }
 
-  /** See `Disk.writeZeroes`. */
+  /**
+   * See `Disk.writeZeroes`.
+   *
+   * @throws LamellaError as `Disk.writeZeroes`
+   */
   async writeZeroes(offset: number, length: number, options: ZeroRangeOptions): Promise<void> {
     this.#checkWritable();
     this.#checkRange(offset, length);
@@ -96,14 +112,22 @@ export class Engine {
     }
   }
 
-  /** See `Disk.copyUp`. */
+  /**
+   * See `Disk.copyUp`.
+   *
+   * @throws LamellaError as `Disk.copyUp`
+   */
   async copyUp(offset: number, length: number): Promise<void> {
     this.#checkWritable();
     this.#checkRange(offset, length);
     await this.#writer.copyUp(offset, length);
   }
 
-  /** See `Disk.copyFrom`. */
+  /**
+   * See `Disk.copyFrom`.
+   *
+   * @throws LamellaError as `Disk.copyFrom`
+   */
   async copyFrom(
     source: Engine,
     sourceOffset: number,
@@ -120,14 +144,22 @@ export class Engine {
     return source.#lend(sourceOffset, length, (range) => this.#copier.copy(range, offset));
   }
 
-  /** See `Disk.discard`. */
+  /**
+   * See `Disk.discard`.
+   *
+   * @throws LamellaError as `Disk.discard`
+   */
   async discard(offset: number, length: number): Promise<void> {
     this.#checkWritable();
     this.#checkRange(offset, length);
     await this.#writer.discard(offset, length);
   }
 
-  /** See `Disk.flush`. */
+  /**
+   * See `Disk.flush`.
+   *
+   * @throws LamellaError as `Disk.flush`
+   */
   async flush(): Promise<void> {
     this.#checkOpen();
     if (this.#writable) {
@@ -136,7 +168,11 @@ export class Engine {
     }
   }
 
-  /** See `Disk.extents`. */
+  /**
+   * See `Disk.extents`.
+   *
+   * @throws LamellaError as `Disk.extents`
+   */
   extents(
     offset: number,
     length: number,
@@ -146,7 +182,11 @@ export class Engine {
     return listExtents(this.#stack, this.#locator, offset, offset + length, signal);
   }
 
-  /** See `Disk.resize`. Runs after every request before it and before every request after it. */
+  /**
+   * See `Disk.resize`. Runs after every request before it and before every request after it.
+   *
+   * @throws LamellaError as `Disk.resize`
+   */
   async resize(size: number, options: ResizeOptions): Promise<void> {
     this.#checkWritable();
     const { image } = this.#top;
@@ -167,7 +207,11 @@ export class Engine {
     });
   }
 
-  /** See `Disk.amend`. Runs alone, as {@link Engine.resize}. */
+  /**
+   * See `Disk.amend`. Runs alone, as {@link Engine.resize}.
+   *
+   * @throws LamellaError as `Disk.amend`
+   */
   async amend(options: OptionValues, operation: LongOperation): Promise<void> {
     this.#checkWritable();
     const { image, storage } = this.#top;
@@ -202,7 +246,11 @@ export class Engine {
     }
   }
 
-  /** Runs something after every request before it and before every request after it. */
+  /**
+   * Runs something after every request before it and before every request after it.
+   *
+   * @throws LamellaError `CLOSED`, and what the action throws
+   */
   async alone<T>(action: () => Promise<T>): Promise<T> {
     this.#checkOpen();
     const request = this.#tracker.begin(0, Number.POSITIVE_INFINITY, 'exclusive');
@@ -214,7 +262,11 @@ export class Engine {
     }
   }
 
-  /** Takes no more requests and waits for those under way. */
+  /**
+   * Takes no more requests and waits for those under way.
+   *
+   * @throws LamellaError as `Disk.flush`
+   */
   async stop(): Promise<void> {
     this.#closed = true;
     await this.#tracker.drain();

@@ -30,7 +30,11 @@ export class Request {
     );
   }
 
-  /** Resolves when this request ends or becomes less demanding. */
+  /**
+   * Resolves when this request ends or becomes less demanding.
+   *
+   * @throws never
+   */
   changed(): Promise<void> {
     this.#done ??= new Promise((resolve) => {
       this.#resolve = resolve;
@@ -67,7 +71,12 @@ export class RequestTracker {
     return true;
   }
 
-  /** Registers a request from now on; {@link ready} tells when it may run. */
+  /**
+   * Registers a request from now on; {@link ready} tells when it may run.
+   *
+   * @param start - first byte of the disk
+   * @param end - byte behind the last
+   */
   begin(start: number, end: number, mode: RequestMode): Request {
     const request = new Request(start, end, mode);
     this.#requests.add(request);
@@ -77,7 +86,11 @@ export class RequestTracker {
     return request;
   }
 
-  /** Done when no earlier request conflicts any more. */
+  /**
+   * Done when no earlier request conflicts any more.
+   *
+   * @throws never
+   */
   ready(request: Request): Awaitable<void> {
     const conflict = this.#earlierConflict(request);
     return conflict === undefined ? undefined : this.#wait(request, conflict);
@@ -114,7 +127,11 @@ export class RequestTracker {
     }
   }
 
-  /** Done when every request that is registered now, or joins meanwhile, has ended. */
+  /**
+   * Done when every request that is registered now, or joins meanwhile, has ended.
+   *
+   * @throws never
+   */
   async drain(): Promise<void> {
     for (const request of this.#requests) {
       while (this.#requests.has(request)) {

@@ -70,7 +70,11 @@ export class TableCache {
     return this.#dirtyCount * 2 >= this.#maxSlices;
   }
 
-  /** The slice, if it is cached. */
+  /**
+   * The slice, if it is cached.
+   *
+   * @param offset - of the slice in the storage, bytes: a multiple of the slice's size
+   */
   get(offset: number): CachedSlice | undefined {
     return this.#cached(offset);
   }
@@ -87,6 +91,7 @@ export class TableCache {
    * The slice, read from the storage if need be.
    *
    * @throws LamellaError as `Storage.read`
+   * @param offset - of the slice in the storage, bytes
    */
   load(offset: number): Awaitable<CachedSlice> {
     return this.#obtain(offset);
@@ -96,7 +101,11 @@ export class TableCache {
     return this.#cached(offset) ?? this.#loads.get(offset) ?? this.#read(offset);
   }
 
-  /** A slice of zeroes for a table that is new on disk; dirty from the start. */
+  /**
+   * A slice of zeroes for a table that is new on disk; dirty from the start.
+   *
+   * @param offset - of the slice in the storage, bytes
+   */
   create(offset: number): CachedSlice {
     this.#remove(offset);
     const slice = this.#memory.fresh(offset);
@@ -118,7 +127,12 @@ export class TableCache {
     }
   }
 
-  /** Drops what is cached of a range whose space is no longer a table; changes in it are lost. */
+  /**
+   * Drops what is cached of a range whose space is no longer a table; changes in it are lost.
+   *
+   * @param offset - in the storage, bytes: a multiple of the slice's size
+   * @param length - bytes
+   */
   forget(offset: number, length: number): void {
     for (let position = offset; position < offset + length; position += this.#sliceSize) {
       this.#remove(position);

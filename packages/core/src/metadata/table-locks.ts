@@ -17,6 +17,7 @@ export class TableLocks {
    * Runs alone among the holders of this table's lock.
    *
    * @param table - the table's number: its index in the L1 table, for L2 tables
+   * @throws what the action throws
    */
   async exclusive<T>(table: number, action: () => Promise<T>): Promise<T> {
     const lock = this.#locks.get(table) ?? { mutex: new Mutex(), users: 0 };

@@ -54,7 +54,7 @@ class DifferenceCopier {
   }
 
   async run(): Promise<number> {
-    const { signal, onProgress, compress = false } = this.#operation;
+    const { signal, compress = false } = this.#operation;
     for await (const extent of this.#disk.extents({ signal })) {
       const end = extent.offset + extent.length;
       const offset = Math.max(extent.offset, this.#settledTo);
@@ -66,9 +66,13 @@ class DifferenceCopier {
           await (compress ? this.#keepCompressed(rest) : this.#keepData(rest));
         }
       }
-      onProgress?.({ done: end, total: this.#disk.size });
+      this.#progress(end);
     }
     return this.#copied;
+  }
+
+  #progress(done: number): void {
+    this.#operation.onProgress?.({ done, total: this.#disk.size });
   }
 
   /** Bytes that a layer below holds. Writing part of a cluster copies the rest of it from the old chain. */
@@ -82,6 +86,7 @@ class DifferenceCopier {
         await this.#disk.write(buffer.subarray(start, start + count), position + start);
         this.#copied += count;
       }
+      this.#progress(position + buffer.length);
     });
   }
 
@@ -109,6 +114,7 @@ class DifferenceCopier {
         }
         this.#settledTo = last;
       }
+      this.#progress(stop);
     }
   }
 

@@ -54,6 +54,7 @@ export interface CryptoPlatform {
    *
    * @param iterations - 1 to 2^31 - 1
    * @param length - bytes of the key
+   * @throws LamellaError `UNSUPPORTED` for a hash function that the platform lacks
    */
   pbkdf2(
     hash: HashName,

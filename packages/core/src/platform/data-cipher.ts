@@ -13,6 +13,7 @@ export interface DataCipher {
    *
    * @param buffer - whole sectors
    * @param position - bytes, a multiple of {@link CIPHER_SECTOR}
+   * @throws what the platform's cipher throws
    */
   decrypt(buffer: Uint8Array, position: number): Awaitable<void>;
   /**
@@ -20,6 +21,7 @@ export interface DataCipher {
    *
    * @param buffer - whole sectors
    * @param position - bytes, a multiple of {@link CIPHER_SECTOR}
+   * @throws what the platform's cipher throws
    */
   encrypt(buffer: Uint8Array, position: number): Awaitable<void>;
 }

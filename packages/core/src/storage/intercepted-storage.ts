@@ -14,7 +14,11 @@ export interface StorageCall {
 
 /** A storage that runs every call through one method, which may watch, delay or refuse it. */
 export abstract class InterceptedStorage extends WrappedStorage {
-  /** Decides over one call; `proceed` carries it out on the storage underneath. */
+  /**
+   * Decides over one call; `proceed` carries it out on the storage underneath.
+   *
+   * @throws LamellaError what it refuses the call with, and what the storage underneath throws
+   */
   protected abstract intercept<T>(call: StorageCall, proceed: () => Awaitable<T>): Awaitable<T>;
 
   override read(buffer: Uint8Array, offset: number): Awaitable<void> {

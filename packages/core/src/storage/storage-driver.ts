@@ -50,7 +50,11 @@ export interface StorageDriver {
    */
   create?(location: string, options: StorageCreateOptions): Promise<Storage>;
 
-  /** Removes a storage that a failed creation left behind. Missing is no error. */
+  /**
+   * Removes a storage that a failed creation left behind. Missing is no error.
+   *
+   * @throws LamellaError `PERMISSION_DENIED`, `IO_ERROR`
+   */
   remove?(location: string): Promise<void>;
 
   /**

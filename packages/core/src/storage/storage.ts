@@ -97,7 +97,11 @@ export interface Storage {
    */
   truncate(size: number): Awaitable<void>;
 
-  /** Where the range is sparse. A platform that can't tell answers `data`. */
+  /**
+   * Where the range is sparse. A platform that can't tell answers `data`.
+   *
+   * @throws LamellaError `IO_ERROR`, `CLOSED`
+   */
   map(offset: number, length: number): Awaitable<StorageExtent>;
 
   /**
@@ -133,6 +137,10 @@ export interface Storage {
    */
   flush(): Promise<void>;
 
-  /** Releases the storage. Does not imply a flush. Closing twice is no error. */
+  /**
+   * Releases the storage. Does not imply a flush. Closing twice is no error.
+   *
+   * @throws LamellaError `IO_ERROR`; the storage is released all the same
+   */
   close(): Promise<void>;
 }

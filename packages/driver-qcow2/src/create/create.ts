@@ -22,7 +22,7 @@ const CHUNK = 64 * 1024;
  * Writes a new, empty image and makes it durable. The header comes last, so that an unfinished image is
  * none.
  *
- * @throws LamellaError `INVALID_ARGUMENT`, `LIMIT_EXCEEDED`, `NO_SPACE`, `IO_ERROR`, and what making the
+ * @throws LamellaError `INVALID_ARGUMENT`, `LIMIT_EXCEEDED`, `NO_SPACE`, `IO_ERROR`, `ABORTED`, and what making the
  * data file throws
  */
 export async function createImage(
@@ -44,7 +44,11 @@ export async function createImage(
   await writeEncryption(storage, layout, crypto);
   if (area.l2Tables > 0) {
     await storage.write(preallocatedL1(area, 2 ** header.clusterBits), header.l1Offset);
-    await writePreallocated(storage, new Geometry(header), area, encryption !== undefined);
+    const { signal, onProgress } = options;
+    await writePreallocated(storage, new Geometry(header), area, encryption !== undefined, {
+      signal,
+      onProgress,
+    });
   }
   await storage.flush();
   await storage.write(serialiseHeader(header, storage.location), 0);

@@ -1,4 +1,11 @@
-import { type Preallocation, reserveZeroes, type Storage, viewOf } from '@lamella/core';
+import {
+  type LongOperation,
+  type Preallocation,
+  reserveZeroes,
+  type Storage,
+  throwIfAborted,
+  viewOf,
+} from '@lamella/core';
 import type { Geometry } from '../geometry.js';
 import { ownedHigh, ownedLow, ZERO_FLAG } from '../mapping/l2-entry.js';
 
@@ -49,20 +56,21 @@ export function preallocatedL1(area: PreallocatedArea, clusterSize: number): Uin
  * where the version can. With extended entries they are host clusters of which no subcluster is in use, so
  * that a backing file shows through.
  *
- * @throws LamellaError `NO_SPACE`, and as `Storage.write`
+ * @throws LamellaError `ABORTED`, `NO_SPACE`, and as `Storage.write`
  */
 export async function writePreallocated(
   storage: Storage,
   geometry: Geometry,
   area: PreallocatedArea,
   encrypted: boolean,
+  operation: LongOperation,
 ): Promise<void> {
   const { clusterSize } = geometry;
   const { dataOffset, dataClusters, preallocation } = area;
-  await writeL2Tables(storage, geometry, area, encrypted && geometry.hasZeroFlag);
+  await writeL2Tables(storage, geometry, area, encrypted && geometry.hasZeroFlag, operation);
   const end = dataOffset + dataClusters * clusterSize;
   if (preallocation === 'falloc' || preallocation === 'full') {
-    await reserveZeroes(storage, dataOffset, end, preallocation);
+    await reserveZeroes(storage, dataOffset, end, preallocation, operation);
   } else if (dataClusters > 0) {
     await storage.writeZeroes(dataOffset, end - dataOffset);
   }
@@ -73,12 +81,14 @@ async function writeL2Tables(
   geometry: Geometry,
   area: PreallocatedArea,
   zeroes: boolean,
+  { signal }: LongOperation,
 ): Promise<void> {
   const { clusterSize, l2EntrySize, extended } = geometry;
   const perTable = clusterSize / l2EntrySize;
   const perChunk = Math.max(1, Math.floor(CHUNK / clusterSize));
   const flag = zeroes && !extended ? ZERO_FLAG : 0;
   for (let table = 0; table < area.l2Tables; table += perChunk) {
+    throwIfAborted(signal, storage.location);
     const count = Math.min(perChunk, area.l2Tables - table);
     const bytes = new Uint8Array(count * clusterSize);
     const view = viewOf(bytes);

@@ -1,4 +1,10 @@
-import { type CreateOptions, LamellaError, type Preallocation, reserveZeroes } from '@lamella/core';
+import {
+  type CreateOptions,
+  LamellaError,
+  type LongOperation,
+  type Preallocation,
+  reserveZeroes,
+} from '@lamella/core';
 import type { NewDataFile } from './options.js';
 
 /**
@@ -7,14 +13,14 @@ import type { NewDataFile } from './options.js';
  *
  * @param size - bytes of the guest's disk
  * @param preallocation - `falloc` and `full` take space for the disk
- * @throws LamellaError `UNSUPPORTED` when whoever makes the image makes no data files, and what making or
+ * @throws LamellaError `ABORTED`, `UNSUPPORTED` when whoever makes the image makes no data files, and what making or
  * opening it throws
  */
 export async function makeDataFile(
   { name, keep }: NewDataFile,
   size: number,
   preallocation: Preallocation,
-  { openDataFile }: Pick<CreateOptions, 'openDataFile'>,
+  { openDataFile, signal, onProgress }: Pick<CreateOptions, 'openDataFile' | keyof LongOperation>,
 ): Promise<void> {
   if (openDataFile === undefined) {
     throw new LamellaError('UNSUPPORTED', "an image can't have a data file here", {
@@ -24,7 +30,7 @@ export async function makeDataFile(
   const storage = await openDataFile({ location: name }, keep);
   const reserved = keep ? storage.size : 0;
   if ((preallocation === 'falloc' || preallocation === 'full') && reserved < size) {
-    await reserveZeroes(storage, reserved, size, preallocation);
+    await reserveZeroes(storage, reserved, size, preallocation, { signal, onProgress });
   }
   if (storage.size < size || (!keep && storage.size > size)) {
     await storage.truncate(size);

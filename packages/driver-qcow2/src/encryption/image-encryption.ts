@@ -142,10 +142,27 @@ export class ImageEncryption {
 
   #range(host: number, guest: number): RangeCipher {
     const { cipher, numbering, location } = this.#parts;
-    if (cipher === undefined) {
-      throw passphraseRequired(location);
-    }
-    return { cipher, position: numbering === 'host' ? host : guest };
+    return {
+      cipher: cipher ?? new LockedCipher(location),
+      position: numbering === 'host' ? host : guest,
+    };
+  }
+}
+
+/** The cipher of an image that is locked: where bytes are can be told, not what they are. */
+class LockedCipher implements DataCipher {
+  readonly #location: string;
+
+  constructor(location: string) {
+    this.#location = location;
+  }
+
+  decrypt(): never {
+    throw passphraseRequired(this.#location);
+  }
+
+  encrypt(): never {
+    throw passphraseRequired(this.#location);
   }
 }
 

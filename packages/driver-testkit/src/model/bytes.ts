@@ -49,7 +49,11 @@ export function randomSource(seed: number): () => number {
   };
 }
 
-/** All bytes of a storage. */
+/**
+ * All bytes of a storage.
+ *
+ * @throws LamellaError as `Storage.read`
+ */
 export async function storageContent(storage: Storage): Promise<Uint8Array> {
   const bytes = new Uint8Array(storage.size);
   await storage.read(bytes, 0);

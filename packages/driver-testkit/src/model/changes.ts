@@ -38,7 +38,12 @@ export function segments(changes: readonly Change[], from: number, to: number): 
   });
 }
 
-/** What a change leaves in a stretch that it covers, where it has its way. */
+/**
+ * What a change leaves in a stretch that it covers, where it has its way.
+ *
+ * @param start - first byte of the disk
+ * @param end - byte behind the last
+ */
 export function changedBytes(change: Change, start: number, end: number): Uint8Array {
   return (
     change.bytes?.subarray(start - change.offset, end - change.offset) ??

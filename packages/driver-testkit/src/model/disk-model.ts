@@ -29,6 +29,7 @@ export class DiskModel {
    * what the disk holds now must be a possible outcome and stays so from then on.
    *
    * @param read - reads the disk
+   * @throws Error when the disk holds what no order of the changes gives, and what reading throws
    */
   async settle(
     batch: readonly Change[],

@@ -26,7 +26,11 @@ export class GuestHistory {
     this.#initial = initial;
   }
 
-  /** Makes a change and notes when. */
+  /**
+   * Makes a change and notes when.
+   *
+   * @throws what making the change throws
+   */
   async change(change: Change, make: () => Promise<void>): Promise<void> {
     const made: Made = { change, began: this.#timeline.tick(), ended: Number.POSITIVE_INFINITY };
     this.#made.push(made);
@@ -34,7 +38,11 @@ export class GuestHistory {
     made.ended = this.#timeline.tick();
   }
 
-  /** Flushes and notes when: changes that had ended before it began are acknowledged when it ends. */
+  /**
+   * Flushes and notes when: changes that had ended before it began are acknowledged when it ends.
+   *
+   * @throws what flushing throws
+   */
   async flush(flush: () => Promise<void>): Promise<void> {
     const began = this.#timeline.tick();
     await flush();

@@ -64,7 +64,11 @@ export class CrashStorage extends WrappedStorage {
     return new CrashStorage(MemoryStorage.from(bytes), bytes, options);
   }
 
-  /** Records over a storage, from its present content on. */
+  /**
+   * Records over a storage, from its present content on.
+   *
+   * @throws LamellaError as `Storage.read`
+   */
   static async over(inner: Storage, options: CrashStorageOptions = {}): Promise<CrashStorage> {
     return new CrashStorage(inner, await storageContent(inner), options);
   }

@@ -17,7 +17,11 @@ export interface SampleImage {
 export interface SampleSource {
   /** Part of the checks' names: `empty`, `with a hole`. */
   readonly name: string;
-  /** Makes the image; called once. */
+  /**
+   * Makes the image; called once.
+   *
+   * @throws whatever keeps it from being made; the checks that need it fail with that
+   */
   make(): Awaitable<SampleImage>;
 }
 

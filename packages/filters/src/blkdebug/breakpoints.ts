@@ -49,7 +49,11 @@ export class Breakpoints {
     });
   }
 
-  /** Resolves when a request stands at a breakpoint of that tag. */
+  /**
+   * Resolves when a request stands at a breakpoint of that tag.
+   *
+   * @throws never; it may wait for ever
+   */
   async waitFor(tag: string): Promise<void> {
     if (!this.#stopped.some((stopped) => stopped.tag === tag)) {
       await new Promise<void>((wake) => {

@@ -10,17 +10,21 @@ export interface ZstdLibrary {
    *
    * @param maxLength - bytes from which on the result is of no use
    * @returns undefined, or any frame, when it would be longer
+   * @throws Error of any kind
    */
   compress(input: Uint8Array, maxLength: number): Promise<Uint8Array | undefined>;
   /**
    * Decompresses one frame whose header claims nothing absurd.
    *
    * @param maxLength - bytes that are expected; giving more may be an error
+   * @throws Error of any kind for a frame that is damaged
    */
   decompress(frame: Uint8Array, maxLength: number): Promise<Uint8Array>;
   /**
    * Decompresses one frame into memory of the caller, and takes none itself, whatever the frame says. An
    * error when the frame gives another number of bytes.
+   *
+   * @throws Error of any kind for a frame that is damaged
    */
   decompressInto?(frame: Uint8Array, output: Uint8Array): Promise<void>;
 }

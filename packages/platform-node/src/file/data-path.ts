@@ -8,6 +8,7 @@ export interface DataPath {
    * @param from - index in the buffer of the first byte wanted
    * @param position - byte offset in the file of that byte
    * @returns index after the last byte read
+   * @throws the system's error, with its code
    */
   read(buffer: Uint8Array, from: number, position: number): Promise<number>;
 
@@ -16,6 +17,7 @@ export interface DataPath {
    *
    * @param length - bytes of all pieces together
    * @param size - a length that the file has at least
+   * @throws the system's error, with its code
    */
   write(
     pieces: readonly Uint8Array[],
@@ -24,10 +26,18 @@ export interface DataPath {
     size: number,
   ): Promise<void>;
 
-  /** Carries out a change of a range that is made by other means, apart from writes that would undo it. */
+  /**
+   * Carries out a change of a range that is made by other means, apart from writes that would undo it.
+   *
+   * @throws what the change throws
+   */
   alone(offset: number, length: number, change: () => Promise<void>): Promise<void>;
 
-  /** Gives back what belongs to the path itself. */
+  /**
+   * Gives back what belongs to the path itself.
+   *
+   * @throws the system's error, with its code
+   */
   close(): Promise<void>;
 }
 

@@ -85,9 +85,14 @@ export interface NativeZstd {
    * @param frame - whole, with nothing behind it
    * @returns bytes of the output that were filled, or a number below zero for a frame that is damaged or
    * gives more
+   * @throws Error when the call itself fails
    */
   decompress(frame: Uint8Array, output: Uint8Array): Promise<number>;
-  /** Compresses into one frame at the default level; undefined for more than `maxLength` bytes. */
+  /**
+   * Compresses into one frame at the default level; undefined for more than `maxLength` bytes.
+   *
+   * @throws Error when the call itself fails
+   */
   compress(input: Uint8Array, maxLength: number): Promise<Uint8Array | undefined>;
 }
 

@@ -25,7 +25,7 @@ import {
 } from '../common-options.js';
 import { createSchema, type OptionMap, optionHelp, readOptions } from '../format-options.js';
 import { driverOf, openImage } from '../open-image.js';
-import { ProgressLine } from '../progress.js';
+import { progressOf } from '../progress.js';
 
 interface Settings extends CommonSettings {
   force?: boolean;
@@ -81,8 +81,7 @@ export const amend = defineCommand<Settings>({
         cache: cacheMode(settings.cache),
       },
     );
-    const quiet = settings.quiet === true;
-    const line = new ProgressLine(session, settings.progress === true && !quiet);
+    const line = progressOf(session, settings, { title: 'amend', unit: 'steps' });
     try {
       const [top] = layers;
       const driver = driverOf(session, top.format);
@@ -114,7 +113,9 @@ export const amend = defineCommand<Settings>({
       line.finish();
     } catch (error) {
       line.end();
-      throw isLamellaError(error) ? new Failure(amendProblem(error, options)) : error;
+      throw isLamellaError(error)
+        ? new Failure(amendProblem(error, options), { cause: error })
+        : error;
     } finally {
       await disk.close();
     }

@@ -125,7 +125,7 @@ export const bench = defineCommand<Settings>({
       short: 'i',
       long: 'aio',
       takesValue: true,
-      metavar: 'AIO',
+      metavar: 'threads|native|io_uring',
       help: 'accepted; the library chooses how it reads and writes',
       apply(settings, value) {
         settings.native ||= value === 'native';

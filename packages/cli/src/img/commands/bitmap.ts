@@ -1,6 +1,6 @@
 import { type BitmapStore, isLamellaError } from 'lamella';
 import { type CommandOption, defineCommand } from '../../command-line/command.js';
-import { Failure } from '../../command-line/failure.js';
+import { causeOf, Failure } from '../../command-line/failure.js';
 import { problemText } from '../../messages/problem.js';
 import {
   assertOneNaming,
@@ -165,7 +165,11 @@ async function change(
     } catch (error) {
       if (error instanceof Failure || isLamellaError(error)) {
         const why = error instanceof Failure ? error.message : problemText(error);
-        throw new Failure(`Operation ${verb} on bitmap ${name} failed: ${why}`);
+        const misspelt = error instanceof Failure ? error.misspelt : undefined;
+        throw new Failure(`Operation ${verb} on bitmap ${name} failed: ${why}`, {
+          cause: causeOf(error),
+          misspelt,
+        });
       }
       throw error;
     }
@@ -232,6 +236,8 @@ async function addBitmap(
 function assertKnown(store: BitmapStore, name: string): void {
   const found = store.list().find((known) => known.name === name);
   if (found === undefined) {
-    throw new Failure(`Dirty bitmap '${name}' not found`);
+    throw new Failure(`Dirty bitmap '${name}' not found`, {
+      misspelt: { word: name, known: store.list().map((known) => known.name) },
+    });
   }
 }

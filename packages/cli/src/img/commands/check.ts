@@ -1,4 +1,4 @@
-import { type CheckResult, isLamellaError, type RepairMode } from 'lamella';
+import { type CheckResult, type Disk, isLamellaError, type RepairMode } from 'lamella';
 import { defineCommand } from '../../command-line/command.js';
 import { Failure, wrongUsage } from '../../command-line/failure.js';
 import { formatJson } from '../../command-line/json.js';
@@ -19,6 +19,7 @@ import {
   sourceCacheMode,
 } from '../common-options.js';
 import { openForCheck } from '../open-for-check.js';
+import { progressOf } from '../progress.js';
 
 /** Exit codes that scripts know. */
 const EXIT = { clean: 0, error: 1, corrupt: 2, leaks: 3, unsupported: 63 } as const;
@@ -71,7 +72,7 @@ export const check = defineCommand<Settings>({
     );
     try {
       const { disk } = opened;
-      let result = await disk.check({ repair, signal: session.signal });
+      let result = await checkDisk(session, settings, disk, repair);
       const json = settings.output === 'json';
       const unreachable = snapshotTableFailure(result.findings);
       if (unreachable !== undefined) {
@@ -93,7 +94,7 @@ export const check = defineCommand<Settings>({
           );
         }
         result = {
-          ...(await disk.check({ signal: session.signal })),
+          ...(await checkDisk(session, settings, disk, 'none')),
           corruptionsFixed,
           leaksFixed,
         };
@@ -113,7 +114,10 @@ export const check = defineCommand<Settings>({
         });
       }
       if (isLamellaError(error)) {
-        throw new Failure(`Check failed: ${problemText(error)}`, { exitCode: EXIT.error });
+        throw new Failure(`Check failed: ${problemText(error)}`, {
+          exitCode: EXIT.error,
+          cause: error,
+        });
       }
       throw error;
     } finally {
@@ -121,6 +125,28 @@ export const check = defineCommand<Settings>({
     }
   },
 });
+
+async function checkDisk(
+  session: Session,
+  settings: Settings,
+  disk: Disk,
+  repair: RepairMode,
+): Promise<CheckResult> {
+  const title = repair === 'none' ? 'check' : 'repair';
+  const progress = progressOf(session, settings, { title, unit: 'steps' });
+  try {
+    const result = await disk.check({
+      repair,
+      signal: session.signal,
+      onProgress: progress.update,
+    });
+    progress.finish();
+    return result;
+  } catch (error) {
+    progress.end();
+    throw error;
+  }
+}
 
 function sayFindings(
   session: Session,

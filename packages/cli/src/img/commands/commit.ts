@@ -19,7 +19,7 @@ import {
 import { readImageName } from '../image-name.js';
 import { imageOf, openImage, WORKING_DIRECTORY } from '../open-image.js';
 import { paceOf } from '../pace.js';
-import { ProgressLine } from '../progress.js';
+import { progressOf } from '../progress.js';
 
 interface Settings extends CommonSettings {
   base?: string;
@@ -69,7 +69,7 @@ export const commit = defineCommand<Settings>({
   async run(session, settings, operands) {
     const text = onlyOperand(operands);
     assertOneNaming(settings);
-    const { format, imageOpts, quiet = false, progress = false, drop = false } = settings;
+    const { format, imageOpts, quiet = false, drop = false } = settings;
     const cache = cacheMode(settings.cache);
     const { disk, layers } = await openImage(
       session,
@@ -89,7 +89,7 @@ export const commit = defineCommand<Settings>({
       throw new Failure(`Did not find '${settings.base}' in the backing chain of '${text}'`);
     }
     const name = readImageName({ text, imageOpts, format }, session.secrets);
-    const line = new ProgressLine(session, progress && !quiet);
+    const line = progressOf(session, settings, { title: 'commit' });
     try {
       if (below.length === 0) {
         throw new Failure('Image does not have a backing file');
@@ -109,7 +109,7 @@ export const commit = defineCommand<Settings>({
       line.finish();
     } catch (error) {
       line.end();
-      throw isLamellaError(error) ? new Failure(problemText(error)) : error;
+      throw isLamellaError(error) ? new Failure(problemText(error), { cause: error }) : error;
     }
     if (!quiet) {
       session.out('Image committed.\n');

@@ -1,7 +1,7 @@
 import { type CompareResult, compareDisks, type Disk, isLamellaError } from 'lamella';
 import { defineCommand } from '../../command-line/command.js';
 import { Failure } from '../../command-line/failure.js';
-import type { Session } from '../../command-line/session.js';
+import type { ProgressDisplay, Session } from '../../command-line/session.js';
 import { problemText } from '../../messages/problem.js';
 import {
   type CommonSettings,
@@ -15,7 +15,7 @@ import {
   sourceCacheMode,
 } from '../common-options.js';
 import { openImage } from '../open-image.js';
-import { ProgressLine } from '../progress.js';
+import { progressOf } from '../progress.js';
 
 /** Exit codes that scripts know. */
 const EXIT = { same: 0, different: 1, open: 2, read: 4 } as const;
@@ -69,8 +69,8 @@ export const compare = defineCommand<Settings>({
         exitCode: EXIT.open,
       });
     }
-    const { imageOpts, forceShare, quiet = false, progress = false } = settings;
-    const line = new ProgressLine(session, progress && !quiet);
+    const { imageOpts, forceShare } = settings;
+    const line = progressOf(session, settings, { title: 'compare' });
     let result: CompareResult;
     try {
       const options = {
@@ -102,7 +102,7 @@ async function compareOpen(
   left: Disk,
   right: Disk,
   { strict, quiet }: Settings,
-  line: ProgressLine,
+  line: ProgressDisplay,
   session: Session,
 ): Promise<CompareResult> {
   try {
@@ -139,7 +139,7 @@ async function compareOpen(
     const { offset, location } = error;
     throw new Failure(
       `Error while reading offset ${offset ?? 0} of ${location}: ${problemText(error)}`,
-      { exitCode: EXIT.read },
+      { exitCode: EXIT.read, cause: error },
     );
   }
 }

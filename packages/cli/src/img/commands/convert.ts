@@ -1,9 +1,8 @@
-import { rm } from 'node:fs/promises';
 import { convertDisks, isLamellaError } from 'lamella';
 import { defineCommand } from '../../command-line/command.js';
-import { Failure } from '../../command-line/failure.js';
+import { causeOf, Failure } from '../../command-line/failure.js';
 import { asksForHelp } from '../../command-line/option-list.js';
-import { complain, type Session } from '../../command-line/session.js';
+import { complain, type ProgressDisplay, type Session } from '../../command-line/session.js';
 import { createFailureText } from '../../messages/create-failure.js';
 import { problemText } from '../../messages/problem.js';
 import {
@@ -30,13 +29,14 @@ import { isOpen } from '../is-open.js';
 import { makeImage, newPassphrase } from '../make-image.js';
 import { driverOf, type OpenImage, openImage } from '../open-image.js';
 import { paceOf } from '../pace.js';
-import { ProgressLine } from '../progress.js';
+import { progressOf } from '../progress.js';
 import {
   type OpenSource,
   openSource,
   type SnapshotSettings,
   snapshotOption,
 } from '../source-image.js';
+import { TargetFiles } from '../target-files.js';
 
 const SECTOR = 512;
 const MAX_SPARSE = 16 * 1024 * 1024;
@@ -184,7 +184,7 @@ export const convert = defineCommand<Settings>({
       throw new Failure('No support for concatenating multiple snapshot');
     }
     const sourceCache = sourceCacheMode(settings.sourceCache);
-    const line = new ProgressLine(session, settings.progress === true && settings.quiet !== true);
+    const line = progressOf(session, settings, { title: 'convert' });
     const sources: OpenSource[] = [];
     try {
       for (const text of names) {
@@ -267,32 +267,34 @@ async function convertInto(
   sources: readonly OpenSource[],
   text: string,
   format: string,
-  line: ProgressLine,
+  line: ProgressDisplay,
 ): Promise<void> {
   const size = sources.reduce((sum, { disk }) => sum + disk.size, 0);
   let values: OptionMap = new Map();
   if (settings.skipCreate !== true) {
     values = targetOptions(session, settings, sources, format, size);
     await assertNotRead(session, sources, text, format);
-    await createTarget(session, text, format, values);
   }
-  const made = settings.skipCreate !== true;
+  const made = settings.skipCreate === true ? undefined : new TargetFiles(session, text, values);
   try {
+    if (made !== undefined) {
+      await createTarget(session, text, format, values);
+    }
     const target = await openTarget(session, settings, text, format, values);
     await using disk = target.disk;
-    await copy(session, settings, sources, target, { made, values }, line);
+    const how = { made: made !== undefined, values };
+    await copy(session, settings, sources, target, how, line);
     if (settings.bitmaps === true) {
       await copyBitmaps(sources, target, settings.skipBroken === true);
     }
     await disk.flush();
   } catch (error) {
-    if (made && session.signal.aborted) {
-      // Half an image that looks whole is worse than none.
-      await rm(text, { force: true });
-    }
+    await made?.removeIfInterrupted();
     throw isLamellaError(error)
-      ? new Failure(`error while converting: ${problemText(error)}`)
+      ? new Failure(`error while converting: ${problemText(error)}`, { cause: error })
       : error;
+  } finally {
+    made?.done();
   }
 }
 
@@ -381,10 +383,13 @@ async function createTarget(
   try {
     // A backing file that is not there is noticed when the target is opened.
     assertBackingFormat(session, values);
-    await makeImage(session, text, driverOf(session, format), values, true);
+    const { signal } = session;
+    await makeImage(session, text, driverOf(session, format), values, true, { signal });
   } catch (error) {
     const why = error instanceof Failure ? error.message : createFailureText(error, text);
-    throw new Failure(`${text}: error while converting ${format}: ${why}`);
+    throw new Failure(`${text}: error while converting ${format}: ${why}`, {
+      cause: causeOf(error),
+    });
   }
 }
 
@@ -423,7 +428,7 @@ async function copy(
   sources: readonly OpenSource[],
   target: OpenImage,
   { made, values }: { readonly made: boolean; readonly values: OptionMap },
-  line: ProgressLine,
+  line: ProgressDisplay,
 ): Promise<void> {
   const { disk } = target;
   const [top] = target.layers;

@@ -1,6 +1,12 @@
-import { ChainResolver, closeLayers, isLamellaError, StorageRegistry } from 'lamella';
+import {
+  type BlockDriver,
+  ChainResolver,
+  closeLayers,
+  isLamellaError,
+  StorageRegistry,
+} from 'lamella';
 import { defineCommand } from '../../command-line/command.js';
-import { Failure, wrongUsage } from '../../command-line/failure.js';
+import { causeOf, Failure, wrongUsage } from '../../command-line/failure.js';
 import { asksForHelp } from '../../command-line/option-list.js';
 import type { Session } from '../../command-line/session.js';
 import { createFailureText } from '../../messages/create-failure.js';
@@ -25,6 +31,8 @@ import {
 } from '../format-options.js';
 import { makeImage } from '../make-image.js';
 import { driverOf, WORKING_DIRECTORY } from '../open-image.js';
+import { progressOf } from '../progress.js';
+import { TargetFiles } from '../target-files.js';
 
 /** `create`. */
 export const create = defineCommand<CommonSettings>({
@@ -90,11 +98,35 @@ async function createImage(
       throw new Failure('Backing format cannot be used without backing file');
     }
     assertEncryption(values);
-    await makeImage(session, filename, driver, values, settings.unsafe);
+    await make(session, filename, driver, values, settings);
   } catch (error) {
     const text = error instanceof Failure ? error.message : createFailureText(error, filename);
     const lineEnd = error instanceof Failure ? error.lineEnd : undefined;
-    throw new Failure(`${filename}: ${text}`, { lineEnd });
+    const misspelt = error instanceof Failure ? error.misspelt : undefined;
+    throw new Failure(`${filename}: ${text}`, { lineEnd, misspelt, cause: causeOf(error) });
+  }
+}
+
+async function make(
+  session: Session,
+  filename: string,
+  driver: BlockDriver,
+  values: OptionMap,
+  settings: CommonSettings,
+): Promise<void> {
+  const progress = progressOf(session, settings, { title: 'create' });
+  const files = new TargetFiles(session, filename, values);
+  try {
+    await makeImage(session, filename, driver, values, settings.unsafe, {
+      signal: session.signal,
+      onProgress: progress.update,
+    });
+    progress.finish();
+  } catch (error) {
+    progress.end();
+    throw error;
+  } finally {
+    files.done();
   }
 }
 
@@ -176,7 +208,9 @@ async function completeFromBacking(
     if (!isLamellaError(error)) {
       throw error;
     }
-    throw new Failure(`${openFailureText(error, name.location)}\nCould not open backing image.`);
+    throw new Failure(`${openFailureText(error, name.location)}\nCould not open backing image.`, {
+      cause: error,
+    });
   }
   const [top] = chain.layers;
   await closeLayers(chain.layers);

@@ -1,7 +1,7 @@
-import { convertDisks, isLamellaError } from 'lamella';
+import { type BlockDriver, type ByteRange, convertDisks, type Disk, isLamellaError } from 'lamella';
 import { defineCommand } from '../../command-line/command.js';
-import { Failure } from '../../command-line/failure.js';
-import { complain } from '../../command-line/session.js';
+import { causeOf, Failure } from '../../command-line/failure.js';
+import { complain, type Session } from '../../command-line/session.js';
 import { createFailureText } from '../../messages/create-failure.js';
 import { problemText } from '../../messages/problem.js';
 import {
@@ -16,6 +16,8 @@ import {
 import { isOpen } from '../is-open.js';
 import { makeImage } from '../make-image.js';
 import { driverOf, openImage } from '../open-image.js';
+import { progressOf } from '../progress.js';
+import { TargetFiles } from '../target-files.js';
 
 const MAX_BLOCK = 2n ** 31n - 1n;
 const DEFAULT_BLOCK = 512;
@@ -78,37 +80,70 @@ export const dd = defineCommand<Settings>({
           `Is another process using the image [${output}]?`,
       );
     }
+    const files = new TargetFiles(session, output, new Map());
     try {
-      await makeImage(session, output, driver, new Map([['size', size]]));
-    } catch (error) {
-      const why = error instanceof Failure ? error.message : createFailureText(error, output);
-      throw new Failure(`${output}: error while creating output image: ${why}`);
-    }
-    if (beyond) {
-      complain(session, `${input}: cannot skip to specified offset`);
-    }
-    const target = await openImage(
-      session,
-      { text: output, format: targetFormat },
-      { writable: true },
-    );
-    await using copy = target.disk;
-    try {
-      if (size > 0) {
-        await convertDisks([disk], copy, {
-          range: { offset: start, length: size },
-          sparse: 0,
-          signal: session.signal,
-        });
+      await makeOutput(session, output, driver, size);
+      if (beyond) {
+        complain(session, `${input}: cannot skip to specified offset`);
       }
+      await copy(session, disk, { offset: start, length: size }, output, targetFormat);
     } catch (error) {
-      throw isLamellaError(error)
-        ? new Failure(`error while reading from input image file: ${problemText(error)}`)
-        : error;
+      await files.removeIfInterrupted();
+      throw error;
+    } finally {
+      files.done();
     }
     return 0;
   },
 });
+
+async function makeOutput(
+  session: Session,
+  output: string,
+  driver: BlockDriver,
+  size: number,
+): Promise<void> {
+  try {
+    await makeImage(session, output, driver, new Map([['size', size]]), false, {
+      signal: session.signal,
+    });
+  } catch (error) {
+    const why = error instanceof Failure ? error.message : createFailureText(error, output);
+    throw new Failure(`${output}: error while creating output image: ${why}`, {
+      cause: causeOf(error),
+    });
+  }
+}
+
+async function copy(
+  session: Session,
+  disk: Disk,
+  range: ByteRange,
+  output: string,
+  format: string,
+): Promise<void> {
+  const target = await openImage(session, { text: output, format }, { writable: true });
+  await using written = target.disk;
+  const progress = progressOf(session, {}, { title: 'dd' });
+  try {
+    if (range.length > 0) {
+      await convertDisks([disk], written, {
+        range,
+        sparse: 0,
+        signal: session.signal,
+        onProgress: progress.update,
+      });
+    }
+    progress.finish();
+  } catch (error) {
+    progress.end();
+    throw isLamellaError(error)
+      ? new Failure(`error while reading from input image file: ${problemText(error)}`, {
+          cause: error,
+        })
+      : error;
+  }
+}
 
 function readRequest(operands: readonly string[]): Request {
   const request: Request = { block: DEFAULT_BLOCK, skip: 0 };

@@ -7,7 +7,7 @@ import {
   type SnapshotInfo,
   type Storage,
 } from 'lamella';
-import { defineCommand } from '../../command-line/command.js';
+import { type CommandDefinition, defineCommand } from '../../command-line/command.js';
 import { Failure } from '../../command-line/failure.js';
 import { formatJson, type JsonValue } from '../../command-line/json.js';
 import type { Session } from '../../command-line/session.js';
@@ -29,20 +29,21 @@ import type { ImageArgument, OpenableName } from '../image-name.js';
 import { type OpenImage, openImage } from '../open-image.js';
 import { snapshotTable } from '../snapshot-table.js';
 
-interface Settings extends CommonSettings {
+/** Settings of `info`. */
+export interface InfoSettings extends CommonSettings {
   chain?: boolean;
 }
 
 /** A file that an image lives in. */
-interface ChildNode {
+export interface ChildNode {
   readonly name: string;
   readonly filename: string;
   readonly length: number;
   readonly allocated: number | undefined;
 }
 
-/** `info`. */
-export const info = defineCommand<Settings>({
+/** What `info` consists of. */
+export const infoDefinition: CommandDefinition<InfoSettings> = {
   name: 'info',
   summary: 'Show what is known of an image',
   operands: 'FILE',
@@ -82,7 +83,10 @@ export const info = defineCommand<Settings>({
     }
     return 0;
   },
-});
+};
+
+/** `info`. */
+export const info = defineCommand(infoDefinition);
 
 /** One image, with what was asked of it while it was open. */
 interface DescribedImage {
@@ -98,11 +102,17 @@ interface DescribedImage {
 async function describeChain(
   session: Session,
   text: string,
-  settings: Settings,
+  settings: InfoSettings,
 ): Promise<readonly DescribedImage[]> {
   const { imageOpts, forceShare } = settings;
   const cache = cacheMode(settings.cache);
-  const options = { forceShare, cache, metadataOnly: true, alone: true, withoutDataFile: true };
+  const options = {
+    forceShare,
+    cache,
+    metadataOnly: true,
+    alone: true,
+    references: 'deny',
+  } as const;
   const found: DescribedImage[] = [];
   const seen = new Set<string>();
   let next: ImageArgument | undefined = { text, format: settings.format, imageOpts };
@@ -147,7 +157,8 @@ function fullFilename({ format, storage }: Layer, { secretId, options }: Openabl
     : `json:{${said.join(', ')}, "file": {"driver": "file", "filename": ${JSON.stringify(location)}}}`;
 }
 
-async function childNodes({ storage, dataFile }: Layer): Promise<readonly ChildNode[]> {
+/** The files that an image lives in. */
+export async function childNodes({ storage, dataFile }: Layer): Promise<readonly ChildNode[]> {
   const file = await childNode('file', storage);
   return dataFile === undefined ? [file] : [file, await childNode('data-file', dataFile)];
 }
@@ -286,7 +297,7 @@ function jsonSnapshot(snapshot: SnapshotInfo): JsonValue {
 const NANOSECONDS = 1_000_000_000n;
 
 /** Where a reference leads; the text itself where that can't be told. */
-function fullName(reference: string, { storage }: Layer, { lamella }: Session): string {
+export function fullName(reference: string, { storage }: Layer, { lamella }: Session): string {
   if (reference.startsWith('json:')) {
     return reference;
   }

@@ -1,5 +1,5 @@
 import { type DiskExtent, isLamellaError, type LamellaError, readsAsZeroes } from 'lamella';
-import { defineCommand } from '../../command-line/command.js';
+import { type CommandDefinition, defineCommand } from '../../command-line/command.js';
 import { Failure } from '../../command-line/failure.js';
 import type { Session } from '../../command-line/session.js';
 import { shownLocation } from '../../messages/open-failure.js';
@@ -16,13 +16,14 @@ import {
 } from '../common-options.js';
 import { type OpenImage, openImage } from '../open-image.js';
 
-interface Settings extends CommonSettings {
+/** Settings of `map`. */
+export interface MapSettings extends CommonSettings {
   start?: number;
   length?: number;
 }
 
-/** `map`. */
-export const map = defineCommand<Settings>({
+/** What `map` consists of. */
+export const mapDefinition: CommandDefinition<MapSettings> = {
   name: 'map',
   summary: 'List where the data of an image and its backing chain are',
   operands: 'FILE',
@@ -72,7 +73,9 @@ export const map = defineCommand<Settings>({
         } else if (extent.kind === 'data') {
           session.out(humanRow(extent, image));
         } else if (extent.kind === 'compressed') {
-          throw new Failure('File contains external, encrypted or compressed clusters.');
+          throw new Failure(NO_OFFSET, {
+            hint: 'Use --output json, or lamella map --html FILE: they tell of those, too.',
+          });
         }
         first = false;
       }
@@ -87,7 +90,7 @@ export const map = defineCommand<Settings>({
     }
     return 0;
   },
-});
+};
 
 /** What is damaged is told on a line of its own. */
 function unreadable(session: Session, { problem }: LamellaError, format: string): Failure {
@@ -103,13 +106,19 @@ function nothingFrom(start: number): string {
   return `{ "start": ${start}, "length": 0, "depth": 0, "present": false, "zero": false, "data": false, "compressed": false}`;
 }
 
+/** `map`. */
+export const map = defineCommand(mapDefinition);
+
+const NO_OFFSET = 'File contains external, encrypted or compressed clusters.';
 const HEADING = `${'Offset'.padEnd(16)}${'Length'.padEnd(16)}${'Mapped to'.padEnd(16)}File\n`;
 
 function humanRow({ offset, length, hostOffset, layer }: DiskExtent, image: OpenImage): string {
   const { storage, dataFile } = image.layers[layer ?? 0] ?? {};
   const location = shownLocation((dataFile ?? storage)?.location ?? '');
   if (hostOffset === undefined) {
-    throw new Failure('File contains external, encrypted or compressed clusters.');
+    throw new Failure(NO_OFFSET, {
+      hint: 'Use --output json, or lamella map --html FILE: they tell of those, too.',
+    });
   }
   return `${[offset, length, hostOffset].map((value) => hex(value).padEnd(16)).join('')}${location}\n`;
 }

@@ -1,10 +1,4 @@
-import {
-  type Disk,
-  isLamellaError,
-  type MeasureRequest,
-  parseOptions,
-  readsAsZeroes,
-} from 'lamella';
+import { type Disk, isLamellaError, measureImage } from 'lamella';
 import { defineCommand } from '../../command-line/command.js';
 import { Failure } from '../../command-line/failure.js';
 import { formatJson } from '../../command-line/json.js';
@@ -22,6 +16,7 @@ import {
 } from '../common-options.js';
 import { createSchema, driverOptions, readOptions } from '../format-options.js';
 import { driverOf } from '../open-image.js';
+import { progressOf } from '../progress.js';
 import { openSource, type SnapshotSettings, snapshotOption } from '../source-image.js';
 
 /** qemu-img can't measure these, and scripts that try it count on the error. */
@@ -98,8 +93,7 @@ async function measureDisk(
   disk: Disk | undefined,
 ): Promise<void> {
   const driver = driverOf(session, settings.targetFormat ?? 'raw');
-  const { measure: ask } = driver;
-  if (ask === undefined || NOT_MEASURED.has(driver.format)) {
+  if (driver.measure === undefined || NOT_MEASURED.has(driver.format)) {
     throw new Failure(`Block driver '${driver.format}' does not support size measurement`);
   }
   const schema = createSchema(driver);
@@ -116,19 +110,19 @@ async function measureDisk(
   if (values.get('encrypt.format') !== undefined && !values.has('encrypt.key-secret')) {
     throw new Failure("Parameter 'encrypt.key-secret' is required for cipher");
   }
+  const progress = progressOf(session, {}, { title: 'measure' });
   try {
-    const request: MeasureRequest = {
-      size: disk?.size ?? settings.size ?? 0,
-      options: parseOptions(
-        driver.createOptions ?? {},
-        driverOptions(driver, values),
-        `measuring a ${driver.format} image`,
-      ),
-      backed: disk !== undefined && values.has('backing_file'),
-      data: disk === undefined ? nothing() : dataOf(disk, values.has('backing_file')),
-      bitmaps: disk?.openLayers[0]?.image.bitmaps?.list(),
-    };
-    const { required, fullyAllocated, bitmaps } = await ask.call(driver, request);
+    const { required, fullyAllocated, bitmaps } = await measureImage(
+      driver,
+      disk ?? settings.size ?? 0,
+      {
+        options: driverOptions(driver, values),
+        backed: disk !== undefined && values.has('backing_file'),
+        signal: session.signal,
+        onProgress: progress.update,
+      },
+    );
+    progress.finish();
     if (settings.output === 'json') {
       session.out(`${formatJson({ bitmaps, required, 'fully-allocated': fullyAllocated })}\n`);
     } else {
@@ -136,19 +130,7 @@ async function measureDisk(
       session.out(`required size: ${required}\nfully allocated size: ${fullyAllocated}\n${more}`);
     }
   } catch (error) {
-    throw isLamellaError(error) ? new Failure(problemText(error)) : error;
-  }
-}
-
-async function* nothing(): AsyncGenerator<never> {}
-
-async function* dataOf(
-  disk: Disk,
-  topOnly: boolean,
-): AsyncGenerator<{ readonly offset: number; readonly length: number }> {
-  for await (const extent of disk.extents()) {
-    if (!readsAsZeroes(extent) && (!topOnly || extent.layer === 0)) {
-      yield extent;
-    }
+    progress.end();
+    throw isLamellaError(error) ? new Failure(problemText(error), { cause: error }) : error;
   }
 }

@@ -24,7 +24,7 @@ import {
 } from '../common-options.js';
 import { readImageName } from '../image-name.js';
 import { imageOf, openImage, WORKING_DIRECTORY } from '../open-image.js';
-import { ProgressLine } from '../progress.js';
+import { progressOf } from '../progress.js';
 
 /** `rebase`. */
 export const rebase = defineCommand<CommonSettings>({
@@ -78,7 +78,7 @@ export const rebase = defineCommand<CommonSettings>({
       throw new Failure(`Invalid format name: '${backingFormat}'`);
     }
     const name = readImageName({ text, imageOpts, format }, session.secrets);
-    const line = new ProgressLine(session, settings.progress === true && settings.quiet !== true);
+    const line = progressOf(session, settings, { title: 'rebase' });
     const named =
       backing === undefined || backing === ''
         ? undefined
@@ -121,6 +121,7 @@ export const rebase = defineCommand<CommonSettings>({
       throw isLamellaError(error)
         ? new Failure(
             `Could not change the backing file to '${backing ?? ''}': ${problemText(error)}`,
+            { cause: error },
           )
         : error;
     }
@@ -147,6 +148,7 @@ async function assertOpens(
     throw isLamellaError(error)
       ? new Failure(
           `Could not open new backing file '${named.location}': ${openFailureText(error, name.location)}`,
+          { cause: error },
         )
       : error;
   }

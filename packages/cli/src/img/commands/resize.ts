@@ -12,6 +12,7 @@ import {
   readImageSize,
 } from '../common-options.js';
 import { openImage } from '../open-image.js';
+import { progressOf } from '../progress.js';
 
 const MODES: readonly Preallocation[] = ['off', 'metadata', 'falloc', 'full'];
 const SECTOR = 512;
@@ -64,6 +65,7 @@ export const resize = defineCommand<Settings>({
     const { format, imageOpts, preallocation, shrink, quiet } = words;
     const { sign, bytes } = readChange(change);
     const { disk } = await openImage(session, { text, format, imageOpts }, { writable: true });
+    const progress = progressOf(session, { quiet }, { title: 'resize' });
     try {
       const size = sign === 0 ? bytes : disk.size + sign * bytes;
       if (size <= 0) {
@@ -82,10 +84,16 @@ export const resize = defineCommand<Settings>({
             : `The new size must be a multiple of ${SECTOR}`,
         );
       }
-      await disk.resize(size, { preallocation, signal: session.signal });
+      await disk.resize(size, {
+        preallocation,
+        signal: session.signal,
+        onProgress: progress.update,
+      });
       await disk.flush();
+      progress.finish();
     } catch (error) {
-      throw isLamellaError(error) ? new Failure(problemText(error)) : error;
+      progress.end();
+      throw isLamellaError(error) ? new Failure(problemText(error), { cause: error }) : error;
     } finally {
       await disk.close();
     }

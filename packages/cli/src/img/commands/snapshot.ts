@@ -1,6 +1,6 @@
 import { isLamellaError, type SnapshotStore } from 'lamella';
 import { type CommandOption, defineCommand } from '../../command-line/command.js';
-import { Failure, wrongUsage } from '../../command-line/failure.js';
+import { causeOf, Failure, wrongUsage } from '../../command-line/failure.js';
 import type { Session } from '../../command-line/session.js';
 import { problemText } from '../../messages/problem.js';
 import {
@@ -106,7 +106,9 @@ const ACTIONS: Readonly<
       const found =
         all.find((known) => known.id === name) ?? all.find((known) => known.name === name);
       if (found === undefined) {
-        throw new Failure('Failed to load snapshot: No such file or directory');
+        throw new Failure('Failed to load snapshot: No such file or directory', {
+          misspelt: { word: name, known: all.map((known) => known.name) },
+        });
       }
       await store.apply({ id: found.id });
     });
@@ -114,9 +116,12 @@ const ACTIONS: Readonly<
   async delete(image, name) {
     await attempt(`Could not delete snapshot '${name}'`, async () => {
       const store = storeOf(image, 'snapshot not found');
-      const found = store.list().find((known) => known.name === name);
+      const all = store.list();
+      const found = all.find((known) => known.name === name);
       if (found === undefined) {
-        throw new Failure('snapshot not found');
+        throw new Failure('snapshot not found', {
+          misspelt: { word: name, known: all.map((known) => known.name) },
+        });
       }
       await store.delete({ id: found.id });
     });
@@ -136,8 +141,11 @@ async function attempt(what: string, work: () => Promise<void>): Promise<void> {
     await work();
   } catch (error) {
     if (error instanceof Failure) {
-      throw new Failure(`${what}: ${error.message}`);
+      const { misspelt } = error;
+      throw new Failure(`${what}: ${error.message}`, { cause: causeOf(error), misspelt });
     }
-    throw isLamellaError(error) ? new Failure(`${what}: ${problemText(error)}`) : error;
+    throw isLamellaError(error)
+      ? new Failure(`${what}: ${problemText(error)}`, { cause: error })
+      : error;
   }
 }
