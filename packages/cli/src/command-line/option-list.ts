@@ -54,3 +54,16 @@ export function isJoinable(text: string): boolean {
   const commas = /,*$/.exec(text)?.[0].length ?? 0;
   return commas % 2 === 0;
 }
+
+const ON = ['on', 'yes', 'true', 'y'];
+const OFF = ['off', 'no', 'false', 'n'];
+
+/** Whether a text is one of those that stand for on and off. */
+export function isFlag(text: string): boolean {
+  return ON.includes(text) || OFF.includes(text);
+}
+
+/** Whether such a text stands for on. */
+export function isOn(text: string): boolean {
+  return ON.includes(text);
+}

@@ -29,6 +29,9 @@ export function targetOptions(
   const driver = driverOf(session, format);
   const values = readOptions(settings.options, createSchema(driver));
   setBacking(values, settings, driver);
+  if (settings.compress === true && (values.get('preallocation') ?? 'off') !== 'off') {
+    throw new Failure('Compression and preallocation not supported at the same time');
+  }
   if (values.has('backing_file')) {
     if (sources.length > 1) {
       throw new Failure(
@@ -105,6 +108,9 @@ export async function createTarget(
 
 function assertBackingFormat(session: Session, values: OptionMap): void {
   const format = values.get('backing_fmt');
+  if (format !== undefined && !values.has('backing_file')) {
+    throw new Failure('Backing format cannot be used without backing file');
+  }
   if (format !== undefined && !session.lamella.formats.includes(String(format))) {
     throw new Failure(`Parameter 'backing-fmt' does not accept value '${format}'`);
   }

@@ -38,6 +38,9 @@ export async function copyBitmaps(
       await into.add({ name, granularity, recording });
       await into.mergeRanges(name, from.ranges(name));
     } catch (error) {
+      if (isLamellaError(error) && error.problem.startsWith('version 2 images')) {
+        throw new Failure(`Format driver '${target.disk.format}' does not support bitmaps`);
+      }
       throw isLamellaError(error)
         ? new Failure(`Failed to populate bitmap ${name}: ${problemText(error)}`)
         : error;

@@ -7,7 +7,7 @@ import {
   PLACE_OF_SIZE,
 } from 'lamella';
 import { Failure } from '../command-line/failure.js';
-import { parseOptionList } from '../command-line/option-list.js';
+import { isFlag, isOn, parseOptionList } from '../command-line/option-list.js';
 import { parseSizeText } from '../command-line/size.js';
 import type { CommonSettings } from './common-options.js';
 
@@ -51,9 +51,17 @@ export function createSchema(driver: BlockDriver): OptionSchema {
 }
 
 /** The values that a driver gets. */
-export function driverOptions(values: OptionMap): Record<string, OptionValue> {
+export function driverOptions(
+  { createOptions = {} }: BlockDriver,
+  values: OptionMap,
+): Record<string, OptionValue> {
   return Object.fromEntries(
-    [...values].filter(([name]) => !NOT_OF_THE_DRIVER.has(name) && name !== 'encrypt.key-secret'),
+    [...values].filter(
+      ([name]) =>
+        !NOT_OF_THE_DRIVER.has(name) &&
+        name !== 'encrypt.key-secret' &&
+        (name in createOptions || !(name in FILE_PREALLOCATION)),
+    ),
   );
 }
 
@@ -89,10 +97,10 @@ export function readOptions(
 function readValue(name: string, field: OptionField, text: string): OptionValue {
   switch (field.type) {
     case 'boolean':
-      if (text !== 'on' && text !== 'off') {
+      if (!isFlag(text)) {
         throw new Failure(`Parameter '${name}' expects 'on' or 'off'`);
       }
-      return text === 'on';
+      return isOn(text);
     case 'number':
       if (!/^\s*[+-]?(0x[0-9a-f]+|\d+)$/i.test(text)) {
         throw new Failure(`Parameter '${name}' expects a number`);
@@ -131,7 +139,11 @@ export function formattingLine(
 }
 
 function shown(value: OptionValue): string {
-  return typeof value === 'boolean' ? (value ? 'on' : 'off') : String(value);
+  if (typeof value === 'boolean') {
+    return value ? 'on' : 'off';
+  }
+  // All digits, also of numbers beyond 2^53.
+  return Number.isInteger(value) ? String(BigInt(value)) : String(value);
 }
 
 function quoted(text: string): string {

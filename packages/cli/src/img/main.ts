@@ -80,7 +80,7 @@ function report(session: Session, error: unknown, command: string | undefined): 
   const failure = error instanceof Failure ? error : new Failure(problemOfAny(error));
   const { message, exitCode, usage, lineEnd } = failure;
   // Two messages in one: each gets the name.
-  const parts = message.split(/\n(?=kilobytes,|warning:)/);
+  const parts = message.split(/\n(?=kilobytes,|warning:|Failed in parsing )/);
   session.error(parts.map((part) => `${session.name}: ${part}`).join('\n') + lineEnd);
   if (usage) {
     const what = command === undefined ? '' : ` ${command}`;

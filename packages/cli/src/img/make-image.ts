@@ -12,7 +12,7 @@ import { WORKING_DIRECTORY } from './open-image.js';
 export async function makeImage(
   session: Session,
   filename: string,
-  { format }: BlockDriver,
+  driver: BlockDriver,
   values: OptionMap,
   uncheckedBacking = false,
   operation: LongOperation = {},
@@ -20,7 +20,7 @@ export async function makeImage(
   const backing = values.get('backing_file');
   const backingFormat = values.get('backing_fmt');
   await session.lamella.create(filename, {
-    format,
+    format: driver.format,
     size: Number(values.get('size')),
     ...(typeof backing === 'string' && backing !== ''
       ? {
@@ -33,7 +33,7 @@ export async function makeImage(
     uncheckedBacking,
     backingMetadataOnly: true,
     dataFilesBeside: WORKING_DIRECTORY,
-    options: driverOptions(values),
+    options: driverOptions(driver, values),
     passphrase: newPassphrase(session, values),
     overwrite: true,
     ...operation,

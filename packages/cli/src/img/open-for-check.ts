@@ -41,8 +41,13 @@ export async function openForCheck(
       passphrase: name.passphrase,
       dataFile: name.dataFile,
       forCheck: true,
-      follow: (references, { storage }) =>
-        assertBackingOpens(session, references, storage, backing),
+      references: 'follow',
+      dataFilesBeside: WORKING_DIRECTORY,
+      dataFileIfAny: true,
+      follow: async (references, { storage }) => {
+        await assertDataFileOpens(session, references, name?.dataFile);
+        await assertBackingOpens(session, references, storage, backing);
+      },
     });
     if (layer.image.encrypted === true && name.passphrase === undefined) {
       await closeLayers([layer]);
@@ -51,6 +56,21 @@ export async function openForCheck(
     return { text: argument.text, name, disk: new Disk([layer]), layers: [layer] };
   } catch (error) {
     throw openFailure(error, argument.text, name);
+  }
+}
+
+/** The data is none of a check's business, but qemu-img wants to have the file. */
+async function assertDataFileOpens(
+  { lamella }: Session,
+  { dataFile }: References,
+  given: string | undefined,
+): Promise<void> {
+  const path = given ?? dataFile?.location;
+  if (path !== undefined) {
+    const resolver = lamella.container.resolve(ChainResolver);
+    const { driver, location } = resolver.resolveDataFile(path, WORKING_DIRECTORY);
+    const storage = await driver.open(location, { writable: false });
+    await storage.close();
   }
 }
 

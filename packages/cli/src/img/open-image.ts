@@ -92,7 +92,7 @@ export async function openImage(
     }
     return { text, name, disk: new Disk(chain.layers, [], chain.missing), layers: chain.layers };
   } catch (error) {
-    throw openFailure(error, text, name, exitCode, failure);
+    throw openFailure(error, text, name, exitCode, failure, options.writable);
   }
 }
 
@@ -124,8 +124,9 @@ export function openFailure(
   name: OpenableName | undefined,
   exitCode = 1,
   failure = 'Could not open',
+  writable = false,
 ): unknown {
-  const problem = openProblem(error, name);
+  const problem = openProblem(error, name, writable);
   return problem === undefined
     ? error
     : new Failure(`${failure} '${text}': ${problem}`, {
@@ -136,14 +137,18 @@ export function openFailure(
 }
 
 /** What went wrong, as it stands behind the image's name; undefined for a fault of the program. */
-export function openProblem(error: unknown, name: OpenableName | undefined): string | undefined {
+export function openProblem(
+  error: unknown,
+  name: OpenableName | undefined,
+  writable = false,
+): string | undefined {
   if (error instanceof Failure) {
     return error.message;
   }
   if (!isLamellaError(error)) {
     return undefined;
   }
-  return openFailureText(error, name?.location ?? '');
+  return openFailureText(error, name?.location ?? '', writable);
 }
 
 /** Warns of a format that was found by content and could be any. */

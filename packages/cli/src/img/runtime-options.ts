@@ -1,12 +1,13 @@
 import type { OptionValue } from 'lamella';
 import { Failure } from '../command-line/failure.js';
+import { isFlag } from '../command-line/option-list.js';
 import { parseSizeText } from '../command-line/size.js';
 
 /** Checks a value, which is a text of `--image-opts` or a value of a `json:` name. */
 type Check = (value: string, key: string) => void;
 
 const flag: Check = (value, key) => {
-  if (value !== 'on' && value !== 'off') {
+  if (!isFlag(value)) {
     throw new Failure(`Parameter '${key}' expects 'on' or 'off'`);
   }
 };

@@ -103,7 +103,7 @@ function selector(wanted: string): (snapshot: Known) => boolean {
   const keys = new Map(parseOptionList(wanted).map(({ name, value }) => [name, value]));
   for (const key of keys.keys()) {
     if (key !== 'snapshot.id' && key !== 'snapshot.name') {
-      throw new Failure(`Failed in parsing snapshot param '${wanted}'`);
+      throw new Failure(`Invalid parameter '${key}'\nFailed in parsing snapshot param '${wanted}'`);
     }
   }
   const [id, name] = [keys.get('snapshot.id'), keys.get('snapshot.name')];

@@ -15,9 +15,14 @@ import { OpenedImage, type OpenRequest } from './opened-image.js';
 /**
  * Opens an image for the shell.
  *
+ * @param again - what there is to warn of was said before
  * @throws Failure `can't open device NAME: …`
  */
-export async function openForShell(session: Session, request: OpenRequest): Promise<OpenedImage> {
+export async function openForShell(
+  session: Session,
+  request: OpenRequest,
+  again = false,
+): Promise<OpenedImage> {
   const { path, writable, snapshot, forceShare } = request;
   const label = path === undefined ? "can't open" : `can't open device ${path}`;
   const writesFile = writable && !snapshot;
@@ -46,7 +51,7 @@ export async function openForShell(session: Session, request: OpenRequest): Prom
       cache: libraryCache(request),
     });
     const [top] = chain.layers;
-    if (writesFile && name.format === undefined) {
+    if (writesFile && name.format === undefined && !again) {
       warnIfGuessed(session, path ?? top.storage.location, top);
     }
     const disk = new Disk(chain.layers, [], chain.missing);
@@ -54,10 +59,8 @@ export async function openForShell(session: Session, request: OpenRequest): Prom
       ? await overlay(session.lamella, request, disk)
       : new OpenedImage(request, disk);
   } catch (error) {
-    const problem =
-      writesFile && isLamellaError(error, 'NOT_A_FILE') && error.problem === 'is a directory'
-        ? `Could not open '${error.location}': Is a directory`
-        : openProblem(error, name === undefined ? undefined : seenFrom(name, error));
+    const seen = name === undefined ? undefined : seenFrom(name, error);
+    const problem = openProblem(error, seen, writesFile);
     throw problem === undefined ? error : new Failure(`${label}: ${problem}`);
   }
 }

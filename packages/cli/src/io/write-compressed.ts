@@ -14,12 +14,7 @@ interface Range {
  * @throws LamellaError `UNSUPPORTED` by formats without, `INVALID_ARGUMENT` for parts of clusters, `IO_ERROR` when something was stored in part of the
  * range, and as `Disk.writeCompressed`
  */
-export async function writeCompressed(
-  disk: Disk,
-  range: Range,
-  fill: Fill,
-  zeroes: boolean,
-): Promise<void> {
+export async function writeCompressed(disk: Disk, range: Range, fill: Fill): Promise<void> {
   const [{ image }] = disk.openLayers;
   if (image.compressor === undefined) {
     throw new LamellaError('UNSUPPORTED', 'the format has no compressed clusters', {
@@ -30,7 +25,7 @@ export async function writeCompressed(
   const free = await freeRanges(disk, range, image.clusterSize);
   for (const { offset, length } of free) {
     await inPieces(length, async (start, size) => {
-      const bytes = zeroes ? Buffer.alloc(size) : fill.bytes(offset + start - range.offset, size);
+      const bytes = fill.bytes(offset + start - range.offset, size);
       await disk.writeCompressed(bytes, offset + start);
     });
   }

@@ -55,6 +55,16 @@ const WORDINGS: readonly (readonly [RegExp, Wording])[] = [
       `${verb} OFLAG_COPIED data cluster: l2_entry=${digits(entry)} refcount=${refcount}`,
   ],
   [
+    /^a compressed cluster at byte (\d+) has the COPIED flag$/,
+    (_verb, offset) =>
+      `ERROR: coffset=0x${hex(offset)}: copied flag must never be set for compressed clusters`,
+  ],
+  [
+    /^the L1 table of snapshot (.*) at byte (\d+) is not aligned$/,
+    (_verb, name, offset) =>
+      `ERROR snapshot ${name} l1_offset=0x${hex(offset)}: L1 table is not cluster aligned; snapshot table entry corrupted`,
+  ],
+  [
     /^refcount block (\d+) is at byte \d+, which is not aligned$/,
     (_verb, index) =>
       `ERROR refcount block ${index} is not cluster aligned; refcount table entry corrupted`,
@@ -79,6 +89,28 @@ export function wantsRebuild(findings: readonly CheckFinding[]): boolean {
   return findings.some(({ message }) => REBUILD_WANTED.test(message));
 }
 
+/** What stands behind `Check failed: ` when the snapshot table is out of reach, and what is said before. */
+export function snapshotTableFailure(
+  findings: readonly CheckFinding[],
+): { readonly line: string; readonly why: string } | undefined {
+  for (const { message } of findings) {
+    const count = /^the snapshot table has (\d+) entries; at most (\d+) are allowed$/.exec(message);
+    if (count !== null) {
+      const left = Number(count[1]) - Number(count[2]);
+      return {
+        line:
+          'ERROR snapshot table too large\n' +
+          `You can force-remove all ${left} overhanging snapshots with qemu-img check -r all`,
+        why: 'File too large',
+      };
+    }
+    if (/^the snapshot table is at byte \d+, which is not aligned$/.test(message)) {
+      return { line: 'ERROR snapshot table offset invalid', why: 'Invalid argument' };
+    }
+  }
+  return undefined;
+}
+
 /**
  * What `qemu-img check` prints of findings, line by line. A repair tells refcounts twice there: as they are
  * found, and as they are mended.
@@ -100,7 +132,8 @@ export function findingLines(
     : [];
   const found = findings.filter((finding) => !freed.includes(finding));
   const first = found.findIndex(isMismatch);
-  const before = first < 0 ? [] : found.slice(0, first);
+  const walked = found.findIndex(({ message }) => message.startsWith('the COPIED flag'));
+  const before = found.slice(0, first >= 0 ? first : walked >= 0 ? walked : found.length);
   const mismatches = found.filter(isMismatch);
   const others = found.slice(before.length).filter((finding) => !isMismatch(finding));
   const inPlace = repair === 'none' || wantsRebuild(findings) ? [] : mismatches;

@@ -1,4 +1,5 @@
 import { isLamellaError } from 'lamella';
+import { shownLocation } from './open-failure.js';
 import { problemText } from './problem.js';
 
 /** What follows `NAME: ` for an image that can't be made. */
@@ -13,7 +14,7 @@ export function createFailureText(error: unknown, filename: string): string {
     case 'NOT_FOUND':
     case 'PERMISSION_DENIED':
     case 'NOT_A_FILE':
-      return `Could not create '${filename}': ${problemText(error)}`;
+      return `Could not create '${shownLocation(error.location ?? filename)}': ${problemText(error)}`;
     case 'LOCKED':
       return `${problemText(error)}\nIs another process using the image [${filename}]?`;
     default:

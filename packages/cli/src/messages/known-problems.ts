@@ -1,8 +1,11 @@
+import { HEADER_PROBLEMS, type KnownText } from './header-problems.js';
+
 /**
  * What qemu-img says of problems that the built-in drivers name in their own words. Where a text of theirs
  * changes, theirs is printed until the table follows; the comparison with qemu-img notices.
  */
-const KNOWN: readonly (readonly [problem: RegExp, text: string])[] = [
+const KNOWN: readonly (readonly [problem: RegExp, text: KnownText])[] = [
+  ...HEADER_PROBLEMS,
   [/^this is no qcow2 image$/, 'Image is not in qcow2 format'],
   [/^this is no QED image/, 'Image not in QED format'],
   [/^the cluster size cannot be/, 'Cluster size must be a power of two between 512 and 2048k'],
@@ -48,6 +51,47 @@ const KNOWN: readonly (readonly [problem: RegExp, text: string])[] = [
     "Parameter 'compression-type' does not accept value '$1'",
   ],
   [/^option 'compat' for .* cannot be '(.*)'$/, "Parameter 'version' does not accept value '$1'"],
+  [/^option 'encrypt\.(.*)' for .* cannot be '(.*)'$/, "Parameter '$1' does not accept value '$2'"],
+  [/^data_file_raw needs a data file$/, 'data-file-raw requires data-file'],
+  [
+    /^compat=0\.10 has no external data files$/,
+    'External data files are only supported with compatibility level 1.1 and above (use version=v3 or greater)',
+  ],
+  [
+    /^a backing file and data_file_raw exclude each other$/,
+    'Backing file and data-file-raw cannot be used at the same time',
+  ],
+  [
+    /^a disk of \d+ bytes is too large for clusters of \d+ bytes$/,
+    "The image size is too large for file format 'qcow2' (try using a larger cluster size)",
+  ],
+  [
+    /^\d+ bytes are more than a QED image with cluster_size (\d+) and table_size (\d+) can have$/,
+    (clusterSize, tableSize) => {
+      const entries = (Number(clusterSize) * Number(tableSize)) / 8;
+      return `QED image size must be a non-zero multiple of cluster size and less than ${entries * entries * Number(clusterSize)} bytes`;
+    },
+  ],
+  [/^the tables cannot describe \d+ bytes$/, 'Invalid image size specified'],
+  [/^The new size must be a multiple of 512$/, 'Invalid image size specified'],
+  [/^a QED image can't grow with preallocation '(.*)'$/, "Unsupported preallocation mode '$1'"],
+  [
+    /^a raw image has no metadata, so there is no preallocation '(.*)'$/,
+    'Unsupported preallocation mode: $1',
+  ],
+  [/^a disk can't have a size of \d+ bytes$/, 'Failed to grow the L1 table: File too large'],
+  [/^\S+ images can't change their backing file$/, 'Operation not supported'],
+  [
+    /^its data file has to be the whole disk, so the image can have no backing file$/,
+    'Invalid argument',
+  ],
+  [/^an image with an external data file cannot have snapshots$/, 'Operation not supported'],
+  [/^a bitmap can't have a granularity of \d+$/, 'Granularity must be power of 2 and at least 512'],
+  [
+    /^the new size must be a multiple of 512, and \d+ is none$/,
+    'The new size must be a multiple of 512',
+  ],
+  [/^storages of '(.*):' can't be made$/, "Protocol driver '$1' does not support image creation"],
   [/^option '(.*)' for .* cannot be '(.*)'$/, "Parameter '$1' does not accept value '$2'"],
   [
     /^unknown option '(.*)' for opening a (raw|qcow2) image$/,
@@ -72,7 +116,7 @@ const KNOWN: readonly (readonly [problem: RegExp, text: string])[] = [
   [/^version 2 images cannot store bitmaps$/, 'Cannot store dirty bitmaps in qcow2 v2 files'],
   [/^no driver is registered for '(.*)'$/, "Unknown driver '$1'"],
   [/^no storage driver serves '(.*):'$/, "Unknown protocol '$1'"],
-  [/^the file name is empty$/, 'No such file or directory'],
+  [/^the file name is empty$/, "The 'file' block driver requires a file name"],
 ];
 
 /** The text for a problem, if it is known. */
@@ -80,7 +124,9 @@ export function knownText(problem: string): string | undefined {
   for (const [pattern, text] of KNOWN) {
     const match = pattern.exec(problem);
     if (match !== null) {
-      return text.replace(/\$(\d)/g, (_all, group: string) => match[Number(group)] ?? '');
+      return typeof text === 'function'
+        ? text(...match.slice(1))
+        : text.replace(/\$(\d)/g, (_all, group: string) => match[Number(group)] ?? '');
     }
   }
   return undefined;

@@ -5,12 +5,16 @@ import { problemText } from './problem.js';
  * What follows `Could not open 'NAME': ` for an image that does not open.
  *
  * @param location - the image's file, as far as it is known
+ * @param writable - whether it was to be written to
  */
-export function openFailureText(error: unknown, location: string): string {
+export function openFailureText(error: unknown, location: string, writable = false): string {
   if (!isLamellaError(error)) {
     throw error;
   }
   const levels = levelsBelow(error, location);
+  if (writable && levels === 0 && error.problem === 'is a directory') {
+    return `Could not open '${fileOf(error)}': Is a directory`;
+  }
   return `${'Could not open backing file: '.repeat(levels)}${ownText(underneath(error))}`;
 }
 

@@ -1,4 +1,5 @@
 import { outcome } from '@lamella/test-support';
+import { HEADERS, METADATA, makeDamaged } from './damaged.js';
 
 /** How the images that all cases start from are made, by QEMU's tools. */
 const COMMANDS: readonly string[] = [
@@ -45,6 +46,10 @@ const COMMANDS: readonly string[] = [
  */
 export function makeFixtures(directory: string, lines: readonly string[]): void {
   const wanted = new Set(namesIn(lines.join('\n')));
+  const damaged = [...HEADERS, ...METADATA].filter(({ name }) => wanted.has(name));
+  for (const { of } of damaged) {
+    wanted.add(of);
+  }
   for (const command of COMMANDS.toReversed()) {
     const [made = '', ...madeOf] = (command.match(NAME) ?? []).toReversed();
     for (const name of wanted.has(made) ? madeOf : []) {
@@ -57,6 +62,7 @@ export function makeFixtures(directory: string, lines: readonly string[]): void 
       throw new Error(`${command}: ${stderr}`);
     }
   }
+  makeDamaged(directory, damaged);
 }
 
 /** What images need beside themselves. */
@@ -71,6 +77,9 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
 export function namesIn(line: string): ReadonlySet<string> {
   const all = new Set(COMMANDS.flatMap((command) => command.match(NAME) ?? []));
   all.delete('nowhere.raw');
+  for (const { name } of [...HEADERS, ...METADATA]) {
+    all.add(name);
+  }
   const named = (line.match(NAME) ?? []).filter((name) => all.has(name));
   return new Set(named.flatMap((name) => [name, ...(BELOW[name] ?? [])]));
 }

@@ -143,7 +143,8 @@ export class L2Walker {
   #compressed({ high, low, zeroes, allocated, position }: Entry): void {
     const { tally, header } = this.#run;
     if ((high & COPIED) !== 0) {
-      tally.corruption('a compressed cluster has the COPIED flag', position);
+      const { offset } = compressedRange(high, low, header.clusterBits);
+      tally.corruption(`a compressed cluster at byte ${offset} has the COPIED flag`, position);
     }
     if (this.#externalData) {
       tally.corruption('a compressed cluster in an image with an external data file', position);

@@ -54,7 +54,10 @@ async function countReferences(run: CheckRun): Promise<boolean> {
   }
   for (const { name, l1Offset, l1Size } of run.snapshots) {
     if (l1Offset % geometry.clusterSize !== 0) {
-      tally.corruption(`the L1 table of snapshot ${name} is not aligned`, l1Offset);
+      tally.corruption(
+        `the L1 table of snapshot ${name} at byte ${l1Offset} is not aligned`,
+        l1Offset,
+      );
     } else if (l1Size > MAX_L1_BYTES / 8) {
       tally.corruption(`the L1 table of snapshot ${name} has ${l1Size} entries`, l1Offset);
     } else {

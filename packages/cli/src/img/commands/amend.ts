@@ -1,4 +1,11 @@
-import { isLamellaError, type OptionSchema, type OptionValue, PLACE_OF_BACKING } from 'lamella';
+import {
+  type Image,
+  isLamellaError,
+  type LamellaError,
+  type OptionSchema,
+  type OptionValue,
+  PLACE_OF_BACKING,
+} from 'lamella';
 import { defineCommand } from '../../command-line/command.js';
 import { Failure, wrongUsage } from '../../command-line/failure.js';
 import { asksForHelp } from '../../command-line/option-list.js';
@@ -13,7 +20,6 @@ import {
   IMAGE_OPTS,
   OBJECT,
   OPTIONS,
-  onlyOperand,
   PROGRESS,
   QUIET,
 } from '../common-options.js';
@@ -62,7 +68,10 @@ export const amend = defineCommand<Settings>({
       session.out(`Amend options for '${format}':\n${optionHelp(amendable(format, schema))}`);
       return 0;
     }
-    const text = onlyOperand(operands);
+    const [text, ...others] = operands;
+    if (text === undefined || others.length > 0) {
+      throw new Failure('Expecting one image file name');
+    }
     assertOneNaming(settings);
     const { disk, layers } = await openImage(
       session,
@@ -91,7 +100,7 @@ export const amend = defineCommand<Settings>({
       if (change === undefined) {
         throw new Failure(noAmendment(top.format));
       }
-      const { size, rest } = readValues(values, settings, session);
+      const { size, rest } = readValues(values, settings, session, top.image);
       if (rest.size > 0) {
         await change.call(top.image, Object.fromEntries(rest), {
           signal: session.signal,
@@ -104,13 +113,67 @@ export const amend = defineCommand<Settings>({
       line.finish();
     } catch (error) {
       line.end();
-      throw isLamellaError(error) ? new Failure(problemText(error), { cause: error }) : error;
+      throw isLamellaError(error)
+        ? new Failure(amendProblem(error, options), { cause: error })
+        : error;
     } finally {
       await disk.close();
     }
     return 0;
   },
 });
+
+/** What is said of a change that can't be made, where that differs from what is said of a new image. */
+function amendProblem(error: LamellaError, options: string): string {
+  const asked = options.includes('refcount_bits') ? [REFCOUNT_WIDTH, ...PROBLEMS] : PROBLEMS;
+  for (const [pattern, text] of asked) {
+    const match = pattern.exec(error.problem);
+    if (match !== null) {
+      return text(...match.slice(1));
+    }
+  }
+  return problemText(error);
+}
+
+type Problem = readonly [RegExp, (...groups: readonly string[]) => string];
+
+const REFCOUNT_WIDTH: Problem = [
+  /^compat=0\.10 has refcounts of 16 bits only/,
+  () =>
+    'Refcount widths other than 16 bits require compatibility level 1.1 or above (use compat=1.1 or greater)',
+];
+
+const PROBLEMS: readonly Problem[] = [
+  [/^option 'compat' for .* cannot be '(.*)'$/, (level) => `Unknown compatibility level ${level}`],
+  [
+    /^compat=0\.10 has no lazy refcounts$/,
+    () =>
+      'Lazy refcounts only supported with compatibility level 1.1 and above (use compat=1.1 or greater)',
+  ],
+  [
+    /^the cluster at byte (\d+) has a refcount of (\d+), which does not fit into (\d+) bits$/,
+    (offset, refcount, bits) =>
+      `Cannot decrease refcount entry width to ${bits} bits: Cluster at offset ` +
+      `0x${Number(offset).toString(16)} has a refcount of ${refcount}`,
+  ],
+  [
+    /^compat=0\.10 has no compression by zstd$/,
+    () => 'Cannot downgrade an image with zstd compression type and existing compressed clusters',
+  ],
+  [
+    /^only an image with an external data file can be given another name for it$/,
+    () => 'data-file can only be set for images that use an external data file',
+  ],
+  [
+    /^data_file_raw can't be turned on for an image that exists$/,
+    () => 'data-file-raw cannot be set on existing images',
+  ],
+  [
+    /^no key would be left and the data would be lost$/,
+    () =>
+      'All the active keyslots match the (old) password that was given and erasing them will erase all the data in the image irreversibly - refusing operation',
+  ],
+];
 
 /** What `-o` can change. */
 function amendable(format: string, schema: OptionSchema | undefined): OptionSchema {
@@ -133,22 +196,23 @@ function readValues(
   values: OptionMap,
   { force }: Settings,
   { secrets }: Session,
+  { references: { backing }, encrypted }: Pick<Image, 'references' | 'encrypted'>,
 ): { readonly size: number | undefined; readonly rest: ReadonlyMap<string, OptionValue> } {
   const rest = new Map<string, OptionValue>();
   for (const [name, value] of values) {
     if (name === 'backing_file' || name === 'backing_fmt') {
-      throw new Failure(
-        name === 'backing_file'
-          ? "Cannot amend the backing file\nYou can use 'qemu-img rebase' instead."
-          : "Cannot amend the backing format\nYou can use 'qemu-img rebase' instead.",
-      );
+      const present = name === 'backing_file' ? backing?.location : backing?.format;
+      if (value !== (present ?? '')) {
+        throw new Failure("Cannot amend the backing file\nYou can use 'qemu-img rebase' instead.");
+      }
+      continue;
     }
     if (name !== 'size') {
       const secret = SECRETS.includes(name) && value !== '';
       rest.set(name, secret ? new TextDecoder().decode(secrets.get(String(value))) : value);
     }
   }
-  if (force === true) {
+  if (force === true && encrypted === true) {
     rest.set('encrypt.force', true);
   }
   const size = values.get('size');

@@ -127,7 +127,8 @@ export const bench = defineCommand<Settings>({
       takesValue: true,
       metavar: 'threads|native|io_uring',
       help: 'accepted; the library chooses how it reads and writes',
-      apply(_settings, value) {
+      apply(settings, value) {
+        settings.native ||= value === 'native';
         if (!AIO.includes(value)) {
           throw new Failure(`Invalid aio option: ${value}`);
         }
@@ -191,6 +192,9 @@ export const bench = defineCommand<Settings>({
     );
     if (flushInterval > 0) {
       session.out(`Sending flush every ${settings.drain ? '' : ''}${flushInterval} requests\n`);
+    }
+    if (bufferSize > disk.size - offset) {
+      throw new Failure('Failed request: Input/output error');
     }
     const began = performance.now();
     try {

@@ -24,7 +24,7 @@ interface Action {
 interface Settings extends CommonSettings {
   readonly actions: Action[];
   removeAll?: boolean;
-  granularity?: number;
+  granularity?: number | undefined;
   sourceFile?: string;
   sourceFormat?: string;
 }
@@ -86,7 +86,8 @@ export const bitmap = defineCommand<Settings>({
       metavar: 'SIZE',
       help: 'bytes of the disk for each bit of a new bitmap',
       apply(settings, value) {
-        settings.granularity = readSize(value, 'granularity', { min: 1n });
+        // 0 stands for the default.
+        settings.granularity = readSize(value, 'granularity') || undefined;
       },
     },
     OBJECT,

@@ -2,8 +2,8 @@ import { type CheckResult, type Disk, isLamellaError, type RepairMode } from 'la
 import { defineCommand } from '../../command-line/command.js';
 import { Failure, wrongUsage } from '../../command-line/failure.js';
 import { formatJson } from '../../command-line/json.js';
-import type { Session } from '../../command-line/session.js';
-import { findingLines, wantsRebuild } from '../../messages/check-findings.js';
+import { complain, type Session } from '../../command-line/session.js';
+import { findingLines, snapshotTableFailure, wantsRebuild } from '../../messages/check-findings.js';
 import { problemText } from '../../messages/problem.js';
 import {
   assertOneNaming,
@@ -74,26 +74,39 @@ export const check = defineCommand<Settings>({
       const { disk } = opened;
       let result = await checkDisk(session, settings, disk, repair);
       const json = settings.output === 'json';
+      const unreachable = snapshotTableFailure(result.findings);
+      if (unreachable !== undefined) {
+        complain(session, unreachable.line);
+        throw new Failure(`Check failed: ${unreachable.why}`, { exitCode: EXIT.error });
+      }
       sayFindings(session, result, repair, disk.format);
       if (wantsRebuild(result.findings)) {
         throw new Failure('Check failed: Input/output error', { exitCode: EXIT.error });
       }
-      const fixed = result.corruptionsFixed + result.leaksFixed > 0;
-      const first = result;
-      if (!json && fixed && settings.quiet !== true) {
-        session.out(
-          'The following inconsistencies were found and repaired:\n\n' +
-            `    ${result.leaksFixed} leaked clusters\n` +
-            `    ${result.corruptionsFixed} corruptions\n\n` +
-            'Double checking the fixed image now...\n',
-        );
-        result = await checkDisk(session, settings, disk, 'none');
+      const { corruptionsFixed, leaksFixed } = result;
+      if (corruptionsFixed + leaksFixed > 0) {
+        if (!json && settings.quiet !== true) {
+          session.out(
+            'The following inconsistencies were found and repaired:\n\n' +
+              `    ${leaksFixed} leaked clusters\n` +
+              `    ${corruptionsFixed} corruptions\n\n` +
+              'Double checking the fixed image now...\n',
+          );
+        }
+        result = {
+          ...(await checkDisk(session, settings, disk, 'none')),
+          corruptionsFixed,
+          leaksFixed,
+        };
         sayFindings(session, result, 'none', disk.format);
       }
       if (settings.quiet !== true || json) {
         session.out(json ? jsonResult(result, text, disk.format) : humanResult(result));
       }
-      return exitCode(json ? first : result);
+      if (result.checkErrors > 0) {
+        throw new Failure('Check failed', { exitCode: EXIT.error });
+      }
+      return exitCode(result);
     } catch (error) {
       if (isLamellaError(error, 'UNSUPPORTED')) {
         throw new Failure('This image format does not support checks', {
@@ -193,9 +206,9 @@ function jsonResult(result: CheckResult, filename: string, format: string): stri
   const some = (value: number | undefined): number | undefined => (value === 0 ? undefined : value);
   return `${formatJson({
     'image-end-offset': some(result.imageEndOffset),
-    'corruptions-fixed': some(result.corruptionsFixed),
     'compressed-clusters': some(result.compressedClusters),
     'total-clusters': some(result.totalClusters),
+    'corruptions-fixed': some(result.corruptionsFixed),
     corruptions: some(result.corruptions),
     'check-errors': result.checkErrors,
     'leaks-fixed': some(result.leaksFixed),
@@ -207,12 +220,12 @@ function jsonResult(result: CheckResult, filename: string, format: string): stri
   })}\n`;
 }
 
-function exitCode({ corruptions, leaks, checkErrors }: CheckResult): number {
+function exitCode({ corruptions, leaks }: CheckResult): number {
   if (corruptions > 0) {
     return EXIT.corrupt;
   }
   if (leaks > 0) {
     return EXIT.leaks;
   }
-  return checkErrors > 0 ? EXIT.error : EXIT.clean;
+  return EXIT.clean;
 }

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { ChainResolver, commitImage, isLamellaError } from 'lamella';
 import { defineCommand } from '../../command-line/command.js';
 import { Failure } from '../../command-line/failure.js';
@@ -23,6 +24,11 @@ import { progressOf } from '../progress.js';
 interface Settings extends CommonSettings {
   base?: string;
   drop?: boolean;
+}
+
+/** Whether two names are one path, however they are written. */
+function isSamePath(location: string, base: string | undefined): boolean {
+  return base !== undefined && resolve(location) === resolve(base);
 }
 
 /** `commit`. */
@@ -78,7 +84,7 @@ export const commit = defineCommand<Settings>({
     const depth =
       settings.base === undefined
         ? 1
-        : 1 + below.findIndex(({ storage }) => storage.location === settings.base);
+        : 1 + below.findIndex(({ storage }) => isSamePath(storage.location, settings.base));
     if (settings.base !== undefined && depth === 0) {
       throw new Failure(`Did not find '${settings.base}' in the backing chain of '${text}'`);
     }

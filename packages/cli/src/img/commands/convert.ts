@@ -173,7 +173,7 @@ export const convert = defineCommand<Settings>({
     const target = operands.at(-1);
     const format = settings.targetFormat ?? 'raw';
     if (settings.options !== undefined && asksForHelp(settings.options)) {
-      session.out(createHelp(driverOf(session, format), target !== undefined));
+      session.out(createHelp(driverOf(session, format), operands.length > 1));
       return 0;
     }
     if (target === undefined || operands.length < 2) {
@@ -248,6 +248,11 @@ function assertSensible(settings: Settings): void {
     [skipCreate && settings.options !== undefined, '-o has no effect when skipping image creation'],
     [offload && compress, 'Cannot enable copy offloading when -c is used'],
     [offload && settings.sparse !== undefined, 'Cannot enable copy offloading when -S is used'],
+    [offload && settings.salvage === true, 'Cannot use copy offloading in salvaging mode'],
+    [
+      settings.targetImageOpts === true && settings.targetFormat !== undefined,
+      '--image-opts and --format are mutually exclusive',
+    ],
     [settings.targetIsZero === true && !skipCreate, '--target-is-zero requires use of -n flag'],
   ];
   const mistake = mistakes.find(([made]) => made);
@@ -277,7 +282,8 @@ async function convertInto(
     }
     const target = await openTarget(session, settings, text, format, values);
     await using disk = target.disk;
-    await copy(session, settings, sources, target, made !== undefined, line);
+    const how = { made: made !== undefined, values };
+    await copy(session, settings, sources, target, how, line);
     if (settings.bitmaps === true) {
       await copyBitmaps(sources, target, settings.skipBroken === true);
     }
@@ -297,18 +303,19 @@ async function copy(
   settings: Settings,
   sources: readonly OpenSource[],
   target: OpenImage,
-  made: boolean,
+  { made, values }: { readonly made: boolean; readonly values: OptionMap },
   line: ProgressDisplay,
 ): Promise<void> {
   const { disk } = target;
   const [top] = target.layers;
   const disks = sources.map((source) => source.disk);
   const size = disks.reduce((sum, one) => sum + one.size, 0);
-  const backed = top.image.references.backing !== undefined;
+  // Only who names the backing file says that what it holds needs no copy: the target's may be another one.
+  const backed = settings.backing !== undefined || values.has('backing_file');
   if (size > disk.size) {
     throw new Failure('output file is smaller than input file');
   }
-  if (settings.targetIsZero === true && backed) {
+  if (settings.targetIsZero === true && (backed || top.image.references.backing !== undefined)) {
     throw new Failure('Cannot use --target-is-zero when the destination image has a backing file');
   }
   if (settings.compress === true && top.image.compressor === undefined) {

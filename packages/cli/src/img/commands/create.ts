@@ -98,6 +98,7 @@ async function createImage(
     if (values.has('backing_fmt') && !values.has('backing_file')) {
       throw new Failure('Backing format cannot be used without backing file');
     }
+    assertEncryption(values);
     await make(session, filename, driver, values, settings);
   } catch (error) {
     const text = error instanceof Failure ? error.message : createFailureText(error, filename);
@@ -130,6 +131,17 @@ async function make(
   }
 }
 
+/** A key alone encrypts nothing. */
+function assertEncryption(values: OptionMap): void {
+  if (
+    values.has('encrypt.key-secret') &&
+    !values.has('encrypt.format') &&
+    values.get('encryption') !== true
+  ) {
+    throw new Failure("Parameter 'encrypt.format' is missing");
+  }
+}
+
 function assertProtocol(session: Session, filename: string): void {
   if (filename.startsWith('json:')) {
     throw new Failure("Unknown protocol 'json'");
@@ -149,12 +161,18 @@ async function completeFromBacking(
   if (typeof file !== 'string') {
     return;
   }
+  if (file === '') {
+    throw new Failure('Expected backing file name, got empty string');
+  }
   if (file === filename) {
     throw new Failure(
       'Error: Trying to create an image with the same filename as the backing file',
     );
   }
   if (unsafe) {
+    if (format === undefined) {
+      throw new Failure('Backing file specified without backing format');
+    }
     return;
   }
   const resolver = session.lamella.container.resolve(ChainResolver);
@@ -163,9 +181,7 @@ async function completeFromBacking(
   const name = resolver.resolveReference(reference, target.location);
   let chain: Awaited<ReturnType<ChainResolver['open']>>;
   try {
-    chain = await resolver.open(name.location, {
-      format: name.format,
-      options: name.options,
+    chain = await resolver.open(name, {
       dataFilesBeside: WORKING_DIRECTORY,
       metadataOnly: true,
     });

@@ -76,7 +76,7 @@ export const dd = defineCommand<Settings>({
     const size = beyond ? 0 : end - start;
     if (await isOpen(session, [source], output)) {
       throw new Failure(
-        `${output}: error while creating output image of type '${targetFormat}': Failed to get "write" lock\n` +
+        `${output}: error while creating output image: Failed to get "write" lock\n` +
           `Is another process using the image [${output}]?`,
       );
     }
@@ -109,10 +109,9 @@ async function makeOutput(
     });
   } catch (error) {
     const why = error instanceof Failure ? error.message : createFailureText(error, output);
-    throw new Failure(
-      `${output}: error while creating output image of type '${driver.format}': ${why}`,
-      { cause: causeOf(error) },
-    );
+    throw new Failure(`${output}: error while creating output image: ${why}`, {
+      cause: causeOf(error),
+    });
   }
 }
 

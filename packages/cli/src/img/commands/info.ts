@@ -106,7 +106,13 @@ async function describeChain(
 ): Promise<readonly DescribedImage[]> {
   const { imageOpts, forceShare } = settings;
   const cache = cacheMode(settings.cache);
-  const options = { forceShare, cache, metadataOnly: true, alone: true };
+  const options = {
+    forceShare,
+    cache,
+    metadataOnly: true,
+    alone: true,
+    references: 'deny',
+  } as const;
   const found: DescribedImage[] = [];
   const seen = new Set<string>();
   let next: ImageArgument | undefined = { text, format: settings.format, imageOpts };
@@ -178,7 +184,7 @@ function humanInfo(described: DescribedImage, session: Session): string {
     `disk size: ${allocated === undefined ? 'unavailable' : formatSize(allocated)}`,
     ...(image.encrypted === true ? ['encrypted: yes'] : []),
     ...(image.clusterSize > 1 ? [`cluster_size: ${image.clusterSize}`] : []),
-    ...(image.unclean === true ? ['cleanly shut down: no'] : []),
+    ...(isDirty(layer) ? ['cleanly shut down: no'] : []),
     ...(backing === undefined ? [] : [backingLine(backing.location, layer, session)]),
     ...(backing?.format === undefined ? [] : [`backing file format: ${backing.format}`]),
     ...snapshotLines(image.snapshots?.list() ?? []),
@@ -188,6 +194,11 @@ function humanInfo(described: DescribedImage, session: Session): string {
     ...children.flatMap(childLines),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+/** QEMU says nothing of it for QED. */
+function isDirty({ image, format }: Layer): boolean {
+  return image.unclean === true && format !== 'qed';
 }
 
 function backingLine(reference: string, layer: Layer, session: Session): string {
@@ -250,7 +261,7 @@ function jsonInfo(described: DescribedImage, session: Session): JsonValue {
       backing === undefined ? undefined : fullName(backing.location, layer, session),
     'backing-filename': backing?.location,
     encrypted: image.encrypted === true ? true : undefined,
-    'dirty-flag': image.unclean ?? false,
+    'dirty-flag': isDirty(layer),
   };
 }
 

@@ -1,6 +1,8 @@
-import { type DiskExtent, readsAsZeroes } from 'lamella';
+import { type DiskExtent, isLamellaError, type LamellaError, readsAsZeroes } from 'lamella';
 import { type CommandDefinition, defineCommand } from '../../command-line/command.js';
 import { Failure } from '../../command-line/failure.js';
+import type { Session } from '../../command-line/session.js';
+import { shownLocation } from '../../messages/open-failure.js';
 import {
   assertOneNaming,
   type CommonSettings,
@@ -77,13 +79,32 @@ export const mapDefinition: CommandDefinition<MapSettings> = {
         }
         first = false;
       }
+      if (json && first) {
+        session.out(nothingFrom(settings.start ?? 0));
+      }
       session.out(json ? ']\n' : '');
+    } catch (error) {
+      throw isLamellaError(error, 'CORRUPT') ? unreadable(session, error, disk.format) : error;
     } finally {
       await disk.close();
     }
     return 0;
   },
 };
+
+/** What is damaged is told on a line of its own. */
+function unreadable(session: Session, { problem }: LamellaError, format: string): Failure {
+  if (format === 'qed') {
+    return new Failure('Could not read file metadata: Invalid argument');
+  }
+  session.error(`${format}: Image is corrupt: ${problem}\n`);
+  return new Failure('Could not read file metadata: Input/output error');
+}
+
+/** What is said of a range in which there is nothing. */
+function nothingFrom(start: number): string {
+  return `{ "start": ${start}, "length": 0, "depth": 0, "present": false, "zero": false, "data": false, "compressed": false}`;
+}
 
 /** `map`. */
 export const map = defineCommand(mapDefinition);
@@ -92,7 +113,8 @@ const NO_OFFSET = 'File contains external, encrypted or compressed clusters.';
 const HEADING = `${'Offset'.padEnd(16)}${'Length'.padEnd(16)}${'Mapped to'.padEnd(16)}File\n`;
 
 function humanRow({ offset, length, hostOffset, layer }: DiskExtent, image: OpenImage): string {
-  const location = image.layers[layer ?? 0]?.storage.location ?? '';
+  const { storage, dataFile } = image.layers[layer ?? 0] ?? {};
+  const location = shownLocation((dataFile ?? storage)?.location ?? '');
   if (hostOffset === undefined) {
     throw new Failure(NO_OFFSET, {
       hint: 'Use --output json, or lamella map --html FILE: they tell of those, too.',

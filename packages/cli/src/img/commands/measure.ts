@@ -107,14 +107,17 @@ async function measureDisk(
     }
     throw error;
   }
+  if (values.get('encrypt.format') !== undefined && !values.has('encrypt.key-secret')) {
+    throw new Failure("Parameter 'encrypt.key-secret' is required for cipher");
+  }
   const progress = progressOf(session, {}, { title: 'measure' });
   try {
     const { required, fullyAllocated, bitmaps } = await measureImage(
       driver,
       disk ?? settings.size ?? 0,
       {
-        options: driverOptions(values),
-        backed: values.has('backing_file'),
+        options: driverOptions(driver, values),
+        backed: disk !== undefined && values.has('backing_file'),
         signal: session.signal,
         onProgress: progress.update,
       },

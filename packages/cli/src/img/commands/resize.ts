@@ -78,7 +78,11 @@ export const resize = defineCommand<Settings>({
         throw new Failure('Preallocation can only be used for growing images');
       }
       if (disk.openLayers[0]?.image.clusterSize !== 1 && size % SECTOR !== 0) {
-        throw new Failure(`The new size must be a multiple of ${SECTOR}`);
+        throw new Failure(
+          disk.format === 'qed'
+            ? 'Invalid image size specified'
+            : `The new size must be a multiple of ${SECTOR}`,
+        );
       }
       await disk.resize(size, {
         preallocation,

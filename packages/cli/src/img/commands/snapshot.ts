@@ -13,7 +13,7 @@ import {
   onlyOperand,
   QUIET,
 } from '../common-options.js';
-import { type OpenImage, openImage } from '../open-image.js';
+import { type OpenImage, openImage, warnIfGuessed } from '../open-image.js';
 import { snapshotTable } from '../snapshot-table.js';
 
 type Action = 'list' | 'apply' | 'create' | 'delete';
@@ -95,7 +95,11 @@ const ACTIONS: Readonly<
       await storeOf(image, 'Operation not supported').create({ name });
     });
   },
-  async apply(image, name) {
+  async apply(image, name, session) {
+    if (image.layers[0].image.snapshots === undefined && image.name.format === undefined) {
+      // qemu-img looks for snapshots in the file below, and opens the image anew for that.
+      warnIfGuessed(session, image.text, image.layers[0]);
+    }
     await attempt(`Could not apply snapshot '${name}'`, async () => {
       const store = storeOf(image, 'Block driver does not support snapshots');
       const all = store.list();

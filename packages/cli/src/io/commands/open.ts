@@ -72,7 +72,10 @@ export const CLOSE: ImageCommand = {
 
 /** Options of an image that may be changed while it is open. */
 const CHANGEABLE =
-  /^(file\.)?(read-only|cache\.(direct|no-flush|writeback)|auto-read-only|discard|detect-zeroes|force-share)$|^(lazy-refcounts|pass-discard-.*|discard-no-unref|overlap-check.*|l2-cache-.*|refcount-cache-size|cache-size|cache-clean-interval)$/;
+  /^(file\.)?(read-only|cache\.(direct|no-flush|writeback)|auto-read-only|discard|detect-zeroes|force-share)$/;
+/** The same for qcow2 images alone. */
+const CHANGEABLE_IN_QCOW2 =
+  /^(lazy-refcounts|pass-discard-.*|discard-no-unref|overlap-check.*|l2-cache-.*|refcount-cache-size|cache-size|cache-clean-interval)$/;
 
 /** `reopen`. */
 export const REOPEN: ImageCommand = {
@@ -115,7 +118,8 @@ export const REOPEN: ImageCommand = {
     if (line.operands.length > 0) {
       throw new WrongUsage();
     }
-    const changes = changesOf(name, options, writable !== undefined, cache !== undefined);
+    const given = { mode: writable !== undefined, cache: cache !== undefined };
+    const changes = changesOf(name, options, given, image.disk.format);
     const request: OpenRequest = {
       ...image.request,
       writable: writable ?? changes.writable ?? image.writable,
@@ -128,8 +132,8 @@ export const REOPEN: ImageCommand = {
 function changesOf(
   program: string,
   options: string,
-  modeGiven: boolean,
-  cacheGiven: boolean,
+  given: { readonly mode: boolean; readonly cache: boolean },
+  format: string,
 ): { readonly writable?: boolean; readonly cache?: CacheMode } {
   const values = new Map(
     (options === '' ? [] : parseOptionList(options)).map(({ name, value }) => [
@@ -138,16 +142,17 @@ function changesOf(
     ]),
   );
   const readOnly = values.get('read-only');
-  if (readOnly !== undefined && modeGiven) {
+  if (readOnly !== undefined && given.mode) {
     throw new CommandFailure(`${program}: Cannot set both -r/-w and 'read-only'`, 'error');
   }
   const direct = values.get('cache.direct');
   const noFlush = values.get('cache.no-flush');
-  if (cacheGiven && (direct !== undefined || noFlush !== undefined)) {
+  if (given.cache && (direct !== undefined || noFlush !== undefined)) {
     throw new CommandFailure(`${program}: Cannot set both -c and the cache options`, 'error');
   }
   for (const name of values.keys()) {
-    if (!CHANGEABLE.test(name)) {
+    const known = format === 'qcow2' && CHANGEABLE_IN_QCOW2.test(name);
+    if (!known && !CHANGEABLE.test(name)) {
       const option = name.replace(/^file\./, '');
       throw new CommandFailure(`${program}: Cannot change the option '${option}'`, 'error');
     }
@@ -175,9 +180,9 @@ async function reopen(shell: Shell, image: OpenedImage, request: OpenRequest): P
   }
   await shell.close();
   try {
-    shell.image = await openForShell(session, request);
+    shell.image = await openForShell(session, request, true);
   } catch (error) {
-    shell.image = await opening(session.name, () => openForShell(session, image.request));
+    shell.image = await opening(session.name, () => openForShell(session, image.request, true));
     throw failureOf(session.name, error);
   }
 }

@@ -183,11 +183,11 @@ export function writeRequest(
     async perform() {
       const { disk } = image;
       const range = rangeOf(disk, offset, bytes);
-      if (line.has('c')) {
-        await writeCompressed(disk, range, source, zeroes);
-      } else if (zeroes) {
+      if (zeroes) {
         const options = { unmap: line.has('u'), fallback: !line.has('n') };
         await disk.writeZeroes(range.offset, range.length, options);
+      } else if (line.has('c')) {
+        await writeCompressed(disk, range, source);
       } else {
         await inPieces(range.length, (start, length) =>
           disk.write(source.bytes(start, length), range.offset + start),
