@@ -6,8 +6,12 @@ import { sampledRuns } from './sampled-runs.js';
 import { type Piece, SourceDisks } from './source-pieces.js';
 import { dataRuns, type Run, ZERO_GRANULE } from './zero-runs.js';
 
-/** Bytes of one chunk that is read and written at once. */
-const CHUNK = 1024 * 1024;
+/** Bytes of one chunk that is read and written at once: each wakes a thread, which takes as long as copying many pages. */
+const CHUNK = 4 * 1024 * 1024;
+/** The same where the operation is held back to a rate. */
+const PACED_CHUNK = 1024 * 1024;
+/** Largest unit to whose multiples data is widened, in bytes. */
+const MAX_UNIT = 1024 * 1024;
 /** Bytes of one chunk that is compressed: enough clusters to keep all processors busy. */
 const COMPRESSED_CHUNK = 4 * 1024 * 1024;
 /** Bytes of one chunk that the system copies: it takes no memory, and each costs a call. */
@@ -41,7 +45,7 @@ export interface ConvertOptions extends LongOperation {
    * by default.
    */
   readonly topOnly?: boolean | undefined;
-  /** Chunks of 1 MiB under way at once, 1 to 64; 8 by default. */
+  /** Chunks of 4 MiB under way at once, 1 to 64; 8 by default. */
   readonly parallel?: number | undefined;
   /**
    * Begin writes in any order. By default each begins after the one before, which keeps the target's
@@ -108,6 +112,7 @@ class Copier {
   readonly #sparse: number;
   readonly #granule: number;
   readonly #chunk: number;
+  readonly #systemChunk: number;
   /** Chunks must begin and end at multiples of it. */
   readonly #unit: number;
   readonly #pending: Pending;
@@ -129,10 +134,12 @@ class Copier {
     const { clusterSize = 1, subclusterSize = clusterSize } = target.openLayers[0]?.image ?? {};
     this.#sparse = options.sparse ?? DEFAULT_SPARSE;
     // Part of a cluster costs as much space as all of it, and more requests.
-    this.#unit = compress ? clusterSize : Math.min(CHUNK, subclusterSize);
+    this.#unit = compress ? clusterSize : Math.min(MAX_UNIT, subclusterSize);
     const smallest = Math.max(ZERO_GRANULE, Math.min(this.#sparse, DEFAULT_SPARSE));
     this.#granule = Math.max(this.#unit, smallest);
-    this.#chunk = compress ? Math.max(COMPRESSED_CHUNK, clusterSize) : CHUNK;
+    const plain = options.pace === undefined ? CHUNK : PACED_CHUNK;
+    this.#chunk = compress ? Math.max(COMPRESSED_CHUNK, clusterSize) : plain;
+    this.#systemChunk = options.pace === undefined ? SYSTEM_CHUNK : PACED_CHUNK;
     this.#bySystem =
       !compress &&
       options.onUnreadable === undefined &&
@@ -167,7 +174,7 @@ class Copier {
     for (let position = offset; position < end && !this.#pending.failed; ) {
       throwIfAborted(signal, this.#target.location);
       const bySystem = plain && this.#bySystem;
-      const chunk = bySystem ? SYSTEM_CHUNK : this.#chunk;
+      const chunk = bySystem ? this.#systemChunk : this.#chunk;
       const next = Math.min(end, position + chunk - (position % chunk));
       await pace?.(next - position);
       await this.#pending.room();

@@ -37,8 +37,8 @@ const truncateFile = promisify(ftruncate);
 /** Bytes of the unit in which the system counts a file's space, whatever the file system's is. */
 const STAT_BLOCK = 512;
 
-/** Longer reads go to the pool: copying them from the page cache would hold up the event loop. */
-const MAX_READ_NOW = 1024 * 1024;
+/** Longer reads go to the pool: copying this much from the page cache holds up the event loop for half a millisecond. */
+const MAX_READ_NOW = 4 * 1024 * 1024;
 
 /** What a {@link FileStorage} is made of. */
 export interface FileStorageOptions {
