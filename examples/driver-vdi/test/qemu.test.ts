@@ -51,11 +51,6 @@ interface QemuExtent {
   readonly offset?: number;
 }
 
-/** A disk without bytes is one extent without bytes for QEMU. */
-function isThere({ length }: QemuExtent): boolean {
-  return length > 0;
-}
-
 /** Holes in the file of a static image are `data` for QEMU, and none here: both read them as zeroes. */
 function whatMatters({ start, length, present, zero, data, offset }: QemuExtent): QemuExtent {
   const place = offset === undefined ? {} : { offset };
@@ -84,7 +79,7 @@ for (const { name, size, options, commands } of IMAGES) {
 
     const map: QemuExtent[] = JSON.parse(lamellaImg('map', '--output=json', path));
     const qemuMap: QemuExtent[] = JSON.parse(run('qemu-img', 'map', '--output=json', path));
-    t.same(map.map(whatMatters), qemuMap.filter(isThere).map(whatMatters), 'the same extents');
+    t.same(map.map(whatMatters), qemuMap.map(whatMatters), 'the same extents');
 
     const lamella = new Lamella().register(VdiDriver);
     if (name !== 'large') {
