@@ -1,4 +1,5 @@
 /** `lamella-img convert` beside `qemu-img convert`: whole processes, from a file to a new file, page cache warm. */
+import { execFileSync } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
 import { open, rm } from 'node:fs/promises';
 import { cpus, loadavg } from 'node:os';
@@ -53,6 +54,8 @@ export async function compareConvert(folder: string, rounds: number): Promise<vo
     for (const { name, from, to, args } of CASES) {
       const words = ['convert', ...args, file(from), file(to)];
       made.add(file(to));
+      // What was just written is on its way to the device, at the cost of whoever runs then.
+      execFileSync('sync');
       const runs: [ProgramRun[], ProgramRun[]] = [[], []];
       for (let round = 0; round < rounds; round += 1) {
         runs[0].push(await runAnew(file(to), process.execPath, [PROGRAM, ...words]));
