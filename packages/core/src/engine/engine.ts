@@ -9,7 +9,7 @@ import type { EngineLayer, LayerStack } from './layers.js';
 import { Locator } from './locator.js';
 import { Reader } from './reader.js';
 import { RequestTracker } from './request-tracker.js';
-import { type Copied, type HostRange, SystemCopier } from './system-copier.js';
+import { type Copied, type HostRange, NOTHING_COPIED, SystemCopier } from './system-copier.js';
 import { Writer } from './writer.js';
 
 /** What is returned by everything that was done at once: no promise is made per request. */
@@ -139,7 +139,7 @@ export class Engine {
     source.#checkRange(sourceOffset, length);
     // Requests of one disk would wait for each other.
     if (length === 0 || source === this) {
-      return { length: 0, bySystem: false };
+      return NOTHING_COPIED;
     }
     return source.#lend(sourceOffset, length, (range) => this.#copier.copy(range, offset));
   }
@@ -298,7 +298,7 @@ export class Engine {
             offset: extent.offset,
             length: extent.length,
           })
-        : { length: 0, bySystem: false };
+        : NOTHING_COPIED;
     } finally {
       this.#tracker.end(request);
     }

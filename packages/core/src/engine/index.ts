@@ -3,4 +3,4 @@ export { type DiskExtent, readsAsZeroes } from './extents.js';
 export { guestOf } from './guest.js';
 export type { EngineLayer, LayerStack, MissingBacking } from './layers.js';
 export { type Request, type RequestMode, RequestTracker } from './request-tracker.js';
-export type { Copied } from './system-copier.js';
+export { type Copied, NOTHING_COPIED } from './system-copier.js';

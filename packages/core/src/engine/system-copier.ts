@@ -22,7 +22,8 @@ export interface Copied {
   readonly bySystem: boolean;
 }
 
-const NOTHING: Copied = { length: 0, bySystem: false };
+/** Nothing was copied, and the system was not asked. */
+export const NOTHING_COPIED: Copied = { length: 0, bySystem: false };
 
 /** Has storages copy guest bytes among themselves into the top image, without moving them through this process. */
 export class SystemCopier {
@@ -57,13 +58,13 @@ export class SystemCopier {
     const asked = source.length - skip;
     const placement = await this.#image.place?.(offset, asked);
     if (placement === undefined) {
-      return NOTHING;
+      return NOTHING_COPIED;
     }
     try {
       const length = checkedLength(placement.length, asked, placement.storage);
       if (!isWhole(placement)) {
         abort(placement);
-        return NOTHING;
+        return NOTHING_COPIED;
       }
       const storage = guestOf(placement.storage);
       const from = source.offset + skip;

@@ -1,12 +1,13 @@
 import type { Disk } from '../chain/index.js';
 import type { ByteRange, LongOperation } from '../driver/index.js';
+import { NOTHING_COPIED } from '../engine/index.js';
 import { Pending } from '../engine/pending.js';
 import { LamellaError, throwIfAborted } from '../errors/index.js';
 import { sampledRuns } from './sampled-runs.js';
 import { type Piece, SourceDisks } from './source-pieces.js';
 import { dataRuns, type Run, ZERO_GRANULE } from './zero-runs.js';
 
-/** Bytes of one chunk that is read and written at once: each wakes a thread, which takes as long as copying many pages. */
+/** Bytes of one chunk that is copied at once: each wakes a thread, which takes as long as copying many pages. */
 const CHUNK = 4 * 1024 * 1024;
 /** The same where the operation is held back to a rate. */
 const PACED_CHUNK = 1024 * 1024;
@@ -14,8 +15,6 @@ const PACED_CHUNK = 1024 * 1024;
 const MAX_UNIT = 1024 * 1024;
 /** Bytes of one chunk that is compressed: enough clusters to keep all processors busy. */
 const COMPRESSED_CHUNK = 4 * 1024 * 1024;
-/** Bytes of one chunk that the system copies: it takes no memory, and each costs a call. */
-const SYSTEM_CHUNK = 4 * 1024 * 1024;
 /** From this size on, looking at the beginning of a unit costs much less than reading it, in bytes. */
 const SAMPLED_GRANULE = 16 * 1024;
 /** Compressed chunks under way at once. */
@@ -25,7 +24,6 @@ const DEFAULT_LANES = 8;
 /** Shortest run of zeroes that is left out unless the caller says otherwise, in bytes. */
 const DEFAULT_SPARSE = 4096;
 const DONE: Promise<void> = Promise.resolve();
-const NOTHING = { length: 0, bySystem: false };
 
 /** How disks are copied into another. */
 export interface ConvertOptions extends LongOperation {
@@ -112,7 +110,6 @@ class Copier {
   readonly #sparse: number;
   readonly #granule: number;
   readonly #chunk: number;
-  readonly #systemChunk: number;
   /** Chunks must begin and end at multiples of it. */
   readonly #unit: number;
   readonly #pending: Pending;
@@ -139,7 +136,6 @@ class Copier {
     this.#granule = Math.max(this.#unit, smallest);
     const plain = options.pace === undefined ? CHUNK : PACED_CHUNK;
     this.#chunk = compress ? Math.max(COMPRESSED_CHUNK, clusterSize) : plain;
-    this.#systemChunk = options.pace === undefined ? SYSTEM_CHUNK : PACED_CHUNK;
     this.#bySystem =
       !compress &&
       options.onUnreadable === undefined &&
@@ -173,10 +169,9 @@ class Copier {
     const end = offset + length;
     for (let position = offset; position < end && !this.#pending.failed; ) {
       throwIfAborted(signal, this.#target.location);
-      const bySystem = plain && this.#bySystem;
-      const chunk = bySystem ? this.#systemChunk : this.#chunk;
-      const next = Math.min(end, position + chunk - (position % chunk));
+      const next = Math.min(end, position + this.#chunk - (position % this.#chunk));
       await pace?.(next - position);
+      const bySystem = plain && this.#bySystem;
       await this.#pending.room();
       this.#pending.add(
         bySystem
@@ -245,24 +240,28 @@ class Copier {
       // What goes wrong here goes wrong below as well, where it can be said better.
       const { length, bySystem } = await this.#source
         .copyInto(this.#target, position, end - position)
-        .catch(() => NOTHING);
+        .catch(() => NOTHING_COPIED);
       // Files between which the system copies nothing are not asked again.
       this.#bySystem &&= bySystem || length === 0;
       this.#read += length;
       this.#written += length;
       last = length;
     }
-    const buffer = position < end ? this.#takeBuffer() : undefined;
-    for (; buffer !== undefined && position < end; ) {
-      const bytes = buffer.subarray(0, Math.min(buffer.length, end - position));
+    if (position < end) {
+      await this.#copyRest(position, end);
+    }
+  }
+
+  /** Reads and writes what the system did not copy. */
+  async #copyRest(start: number, end: number): Promise<void> {
+    const buffer = this.#takeBuffer();
+    for (let position = start; position < end; position += buffer.length) {
+      const bytes = buffer.subarray(0, end - position);
       await this.#readChunk(bytes, position);
       this.#read += bytes.length;
       await this.#writeData(bytes, position);
-      position += bytes.length;
     }
-    if (buffer !== undefined) {
-      this.#buffers.push(buffer);
-    }
+    this.#buffers.push(buffer);
   }
 
   #takeBuffer(): Uint8Array {

@@ -1,7 +1,7 @@
 import { alignDown, alignUp } from '../bytes/index.js';
 import { Disk } from '../chain/index.js';
 import type { ByteRange } from '../driver/index.js';
-import { type Copied, readsAsZeroes } from '../engine/index.js';
+import { type Copied, NOTHING_COPIED, readsAsZeroes } from '../engine/index.js';
 
 /** A run of the disk that several disks make up one behind the other. */
 export interface Piece {
@@ -73,7 +73,7 @@ export class SourceDisks {
       }
       start += part.length;
     }
-    return { length: 0, bySystem: false };
+    return NOTHING_COPIED;
   }
 
   /**
