@@ -2,6 +2,7 @@ import type { ClusterCompressor, Image } from '../driver/index.js';
 import { LamellaError } from '../errors/index.js';
 import type { EngineLayer } from './layers.js';
 import { Pending } from './pending.js';
+import { Turns } from './turns.js';
 import type { Writer } from './writer.js';
 
 /** Most clusters, and most bytes of them, that one request compresses and stores at once. */
@@ -19,8 +20,8 @@ interface Compressing {
 export class CompressedWriter {
   readonly #top: EngineLayer;
   readonly #writer: Writer;
-  /** Done when every store of the request before has begun. */
-  #turn: Promise<void> = Promise.resolve();
+  /** A request has begun when all its stores have. */
+  readonly #turns = new Turns();
 
   /**
    * @param writer - for clusters that do not get smaller, and for its order among all changes
@@ -45,11 +46,7 @@ export class CompressedWriter {
     const queue: Compressing[] = [];
     const pending = new Pending(atOnce);
     let started = 0;
-    const before = this.#turn;
-    let begun: () => void = () => undefined;
-    this.#turn = new Promise((resolve) => {
-      begun = resolve;
-    });
+    const { before, begun } = this.#turns.take();
     try {
       while (!pending.failed && (started < bytes.length || queue.length > 0)) {
         for (; started < bytes.length && queue.length < atOnce; started += unit) {

@@ -2,6 +2,7 @@ import type { Disk } from '../chain/index.js';
 import type { ByteRange, LongOperation } from '../driver/index.js';
 import { NOTHING_COPIED } from '../engine/index.js';
 import { Pending } from '../engine/pending.js';
+import { type Turn, Turns } from '../engine/turns.js';
 import { LamellaError, throwIfAborted } from '../errors/index.js';
 import { sampledRuns } from './sampled-runs.js';
 import { type Piece, SourceDisks } from './source-pieces.js';
@@ -114,8 +115,8 @@ class Copier {
   readonly #unit: number;
   readonly #pending: Pending;
   readonly #buffers: Uint8Array[] = [];
-  /** Done when the write of the chunk before has begun. */
-  #turn: Promise<void> = Promise.resolve();
+  /** A chunk has begun when all its writes have. */
+  readonly #turns = new Turns();
   /** Whether the system is asked to copy what is stored as it is. */
   #bySystem: boolean;
   #read = 0;
@@ -269,13 +270,9 @@ class Copier {
   }
 
   /** The place of a chunk in the order in which writes begin. */
-  #takeTurn(): { readonly before: Promise<void>; readonly begun: () => void } {
-    const before = this.#options.outOfOrder === true ? DONE : this.#turn;
-    let begun: () => void = () => undefined;
-    this.#turn = new Promise((resolve) => {
-      begun = resolve;
-    });
-    return { before, begun };
+  #takeTurn(): Turn {
+    const turn = this.#turns.take();
+    return this.#options.outOfOrder === true ? { ...turn, before: DONE } : turn;
   }
 
   async #readChunk(bytes: Uint8Array, offset: number): Promise<void> {
