@@ -13,8 +13,9 @@ import { needs } from '@lamella/test-support';
 import t, { type Test } from 'tap';
 import { makeFixtures } from '../support/fixtures.js';
 import { changedFiles, compareContents, describe, IDENTICAL } from '../support/images.js';
+import type { Outcome } from '../support/in-process.js';
 import { wordsOf } from '../support/words.js';
-import { type Outcome, runOurs, runQemu } from './programs.js';
+import { runOurs, runQemu } from './programs.js';
 
 /** Most commands end in a flush, which costs nothing in memory. */
 const MEMORY = '/dev/shm';

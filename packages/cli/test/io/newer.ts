@@ -1,5 +1,5 @@
+import type { Outcome } from '../support/in-process.js';
 import type { Case } from './differential.js';
-import type { Outcome } from './programs.js';
 
 /** Usage lines that gained `-r` (note 13). */
 const USAGES: readonly (readonly [string, string])[] = [

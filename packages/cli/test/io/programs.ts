@@ -1,14 +1,7 @@
 import { outcome } from '@lamella/test-support';
-import { Secrets } from '#internal/command-line/secrets.js';
 import { programLamella } from '#internal/drivers/program-lamella.js';
 import { runIo } from '#internal/io/program.js';
-
-/** What a program printed, and how it ended. */
-export interface Outcome {
-  readonly stdout: string;
-  readonly stderr: string;
-  readonly code: number;
-}
+import { inProcess, type Outcome } from '../support/in-process.js';
 
 /** Runs the installed qemu-io. */
 export function runQemu(directory: string, words: readonly string[], input: string): Outcome {
@@ -21,32 +14,15 @@ export function runQemu(directory: string, words: readonly string[], input: stri
 }
 
 /** Runs `lamella-io` by the name `qemu-io`, in this process but with everything of its own. */
-export async function runOurs(
+export function runOurs(
   directory: string,
   words: readonly string[],
   input: string,
 ): Promise<Outcome> {
-  let [stdout, stderr] = ['', ''];
-  const before = process.cwd();
-  process.chdir(directory);
-  try {
-    const session = {
-      name: 'qemu-io',
-      out(text: string) {
-        stdout += text;
-      },
-      error(text: string) {
-        stderr += text;
-      },
-      secrets: new Secrets(),
-      lamella: programLamella(),
-      signal: new AbortController().signal,
-    };
-    const code = await runIo(session, words, { version: '0', lines: () => linesOf(input) });
-    return { stdout, stderr, code };
-  } finally {
-    process.chdir(before);
-  }
+  const own = { name: 'qemu-io', lamella: programLamella() };
+  return inProcess(directory, own, (session) =>
+    runIo(session, words, { version: '0', lines: () => linesOf(input) }),
+  );
 }
 
 async function* linesOf(text: string): AsyncGenerator<string, void, undefined> {

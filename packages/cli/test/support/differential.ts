@@ -4,8 +4,9 @@ import { directory, needs } from '@lamella/test-support';
 import t, { type Test } from 'tap';
 import { makeFixtures, namesIn } from './fixtures.js';
 import { changedFiles, compareContents, describe, IDENTICAL } from './images.js';
+import type { Outcome } from './in-process.js';
 import { asNewer } from './newer.js';
-import { type Outcome, runOurs, runQemu } from './programs.js';
+import { runOurs, runQemu } from './programs.js';
 import { wordsOf } from './words.js';
 
 /** A case: command lines without `qemu-img`, one after the other, separated by `&&`. */

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatSize } from '#internal/command-line/size.js';
-import type { Outcome } from './programs.js';
+import type { Outcome } from './in-process.js';
 
 /**
  * What the current qemu-img would print where 7.2 printed something else: the differences that are known,

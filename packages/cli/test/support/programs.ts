@@ -1,14 +1,7 @@
 import { outcome } from '@lamella/test-support';
-import { Secrets } from '#internal/command-line/secrets.js';
 import { programLamella } from '#internal/drivers/program-lamella.js';
 import { main } from '#internal/img/main.js';
-
-/** What a program printed, and how it ended. */
-export interface Outcome {
-  readonly stdout: string;
-  readonly stderr: string;
-  readonly code: number;
-}
+import { inProcess, type Outcome } from './in-process.js';
 
 /** Runs the installed qemu-img. */
 export function runQemu(directory: string, words: readonly string[]): Outcome {
@@ -28,26 +21,7 @@ function utf8(text: string): string {
  * Runs `lamella-img` by the name `qemu-img`, in this process but with everything of its own; a test of its
  * own runs the installed program.
  */
-export async function runOurs(directory: string, words: readonly string[]): Promise<Outcome> {
-  let [stdout, stderr] = ['', ''];
-  const before = process.cwd();
-  process.chdir(directory);
-  try {
-    const session = {
-      name: 'qemu-img',
-      out(text: string) {
-        stdout += text;
-      },
-      error(text: string) {
-        stderr += text;
-      },
-      secrets: new Secrets(),
-      lamella: programLamella(),
-      signal: new AbortController().signal,
-    };
-    const code = await main(session, words);
-    return { stdout, stderr, code };
-  } finally {
-    process.chdir(before);
-  }
+export function runOurs(directory: string, words: readonly string[]): Promise<Outcome> {
+  const own = { name: 'qemu-img', lamella: programLamella() };
+  return inProcess(directory, own, (session) => main(session, words));
 }
