@@ -2,19 +2,32 @@
 // Starts a program: from its bundle with the code that V8 compiled when it was built, which takes a fraction
 // of the time; or from the modules themselves where drivers of third parties have to share them.
 const fs = require('node:fs');
+const os = require('node:os');
 const path = require('node:path');
 
-/** Reads that miss the page cache, writes and compression run on this pool. */
-process.env.UV_THREADPOOL_SIZE ??= '16';
-
 const DIST = path.join(__dirname, '..', 'dist');
+const MOST_THREADS = 16;
 
 exports.launch = (program) => {
+  process.env.UV_THREADPOOL_SIZE ??= String(threadsFor(program));
   start(program).catch((error) => {
     console.error(`${path.basename(process.argv[1])}: ${error.message ?? error}`);
     process.exitCode = 1;
   });
 };
+
+/**
+ * Threads of the pool on which reads that miss the page cache, writes and compression run. Whoever issues
+ * many requests at once wants them all at the device. Everybody else has few large ones, or has the
+ * processors work: with more threads than those, threads mostly wake and displace each other, which made
+ * conversion of compressed images a quarter slower.
+ */
+function threadsFor(program) {
+  if (program === 'io' || process.argv[2] === 'bench') {
+    return MOST_THREADS;
+  }
+  return Math.min(MOST_THREADS, Math.max(3, os.availableParallelism() + 1));
+}
 
 async function start(program) {
   const drivers = projectDrivers(process.cwd());
@@ -22,6 +35,10 @@ async function start(program) {
   const bundled = drivers.length === 0 && !asked && loadBundle(program);
   const { run } = bundled || (await import(`../dist/${program}/index.js`));
   await run(process.argv, drivers);
+  if (program !== 'io') {
+    // All is written and closed. Otherwise V8 would go on compiling for a while, and tear down its heap.
+    process.exit();
+  }
 }
 
 /** The drivers that the nearest package.json wants: `"lamella": { "drivers": ["PACKAGE", …] }`. */

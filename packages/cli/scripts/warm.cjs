@@ -6,7 +6,15 @@ const path = require('node:path');
 const { evaluate } = require('../bin/launch.cjs');
 
 const COMMANDS = {
-  img: ['create -f qcow2 a.qcow2 1M', 'info a.qcow2', 'map a.qcow2'],
+  img: [
+    'create -f qcow2 a.qcow2 1M',
+    'info a.qcow2',
+    'map a.qcow2',
+    'convert -f raw -O qcow2 a.raw b.qcow2',
+    'convert -f qcow2 -O raw b.qcow2 b.raw',
+    'convert -c -f qcow2 -O qcow2 b.qcow2 c.qcow2',
+    'convert -f qcow2 -O raw c.qcow2 c.raw',
+  ],
   io: ['-f raw -c length -c map a.raw'],
   people: ['create -f qcow2 a.qcow2 1M', 'info --chain a.qcow2', 'map a.qcow2'],
 };
@@ -14,7 +22,7 @@ const COMMANDS = {
 const [, , file] = process.argv;
 const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'lamella-warm-'));
 process.chdir(directory);
-fs.writeFileSync('a.raw', Buffer.alloc(1024));
+fs.writeFileSync('a.raw', Buffer.alloc(1024 * 1024, 1));
 
 async function warm() {
   const { script, exports } = evaluate(file, fs.readFileSync(file, 'latin1'), undefined);

@@ -1,13 +1,10 @@
 import { promisify } from 'node:util';
-import { constants, deflateRaw, inflateRaw } from 'node:zlib';
+import { constants, deflateRaw, inflateRaw, type ZlibOptions } from 'node:zlib';
 import type { CompressionCodec } from '@lamella/core';
 import { inject, injectable } from 'tsyringe';
 import { NATIVE_CALLS, type NativeCalls } from '../native/native-calls.js';
 import { corruptStream } from './corrupt-stream.js';
 import { isNoise } from './random-data.js';
-
-const inflate = promisify<Uint8Array, Parameters<typeof inflateRaw>[1], Buffer>(inflateRaw);
-const deflate = promisify<Uint8Array, Parameters<typeof deflateRaw>[1], Buffer>(deflateRaw);
 
 /** Smallest output chunk that zlib takes. */
 const MIN_CHUNK = 64;
@@ -71,7 +68,7 @@ export class DeflateCodec implements CompressionCodec {
       return undefined;
     }
     try {
-      return await deflate(input, {
+      return await promisify<Uint8Array, ZlibOptions, Buffer>(deflateRaw)(input, {
         windowBits: WINDOW_BITS,
         memLevel: MEMORY_LEVEL,
         maxOutputLength: maxLength,
@@ -88,7 +85,7 @@ export class DeflateCodec implements CompressionCodec {
   async #decompress(input: Uint8Array, outputLength: number): Promise<Uint8Array> {
     let output: Uint8Array;
     try {
-      output = await inflate(input, {
+      output = await promisify<Uint8Array, ZlibOptions, Buffer>(inflateRaw)(input, {
         maxOutputLength: Math.max(1, outputLength),
         // One byte to spare: zlib then sees the stream's end without a second chunk and a copy.
         chunkSize: Math.max(MIN_CHUNK, outputLength + 1),

@@ -10,12 +10,16 @@ import {
 import { injectable } from 'tsyringe';
 import { NodeAes } from './node-aes.js';
 
-const derive = promisify(pbkdf2);
-
 /** Cryptography by Node.js's OpenSSL; PBKDF2 on the thread pool. */
 @injectable()
 export class NodeCrypto implements CryptoPlatform {
-  readonly hashes: readonly HashName[] = HASH_NAMES.filter((name) => getHashes().includes(name));
+  #hashes: readonly HashName[] | undefined;
+
+  /** Those of {@link HASH_NAMES} that this Node.js has. */
+  get hashes(): readonly HashName[] {
+    this.#hashes ??= HASH_NAMES.filter((name) => getHashes().includes(name));
+    return this.#hashes;
+  }
 
   aes(key: Uint8Array): AesCipher {
     return new NodeAes(key);
@@ -38,7 +42,7 @@ export class NodeCrypto implements CryptoPlatform {
     length: number,
   ): Promise<Uint8Array> {
     this.#assertKnown(hash);
-    return plain(await derive(secret, salt, iterations, length, hash));
+    return plain(await promisify(pbkdf2)(secret, salt, iterations, length, hash));
   }
 
   randomBytes(length: number): Uint8Array {
