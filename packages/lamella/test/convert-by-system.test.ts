@@ -21,8 +21,10 @@ function withCalls(calls: NativeCalls): Lamella {
 
 let copied = 0;
 const { copyFileRange } = nativeCalls();
+// Whatever the file system is here.
+const sharing = { ...nativeCalls(), sharesBlocks: () => true };
 const lamella = withCalls({
-  ...nativeCalls(),
+  ...sharing,
   ...(copyFileRange && {
     copyFileRange: async (...args) => {
       const count = await copyFileRange(...args);
@@ -110,7 +112,7 @@ t.test('what the system copies is what reading and writing copies', skip, async 
 t.test('a file between which and the target nothing is copied is read', skip, async (t) => {
   let asked = 0;
   const refusing = withCalls({
-    ...nativeCalls(),
+    ...sharing,
     copyFileRange: async () => {
       asked += 1;
       return -18;
@@ -124,8 +126,35 @@ t.test('a file between which and the target nothing is copied is read', skip, as
   await refusing.convert(at('far.raw'), at('near.qcow2'), one);
   t.match(await lamella.compare(at('far.raw'), at('near.qcow2')), { difference: 'none' });
   t.ok(asked > 0 && asked < 5, 'and it is not asked for every chunk');
-  const failing = withCalls({ ...nativeCalls(), copyFileRange: async () => -5 });
+  const failing = withCalls({ ...sharing, copyFileRange: async () => -5 });
   await failing.convert(at('far.raw'), at('near.qcow2'), { format: 'qcow2', overwrite: true });
   t.match(await lamella.compare(at('far.raw'), at('near.qcow2')), { difference: 'none' });
   t.same(await lamella.check(at('near.qcow2')).then(({ leaks }) => leaks), 0);
 });
+
+t.test(
+  'where files share no blocks, the system copies only what it is told to',
+  skip,
+  async (t) => {
+    let asked = 0;
+    const counting = withCalls({
+      ...nativeCalls(),
+      sharesBlocks: () => false,
+      copyFileRange: async (...args) => {
+        asked += 1;
+        return (await copyFileRange?.(...args)) ?? 0;
+      },
+    });
+    await lamella.create(at('apart.raw'), { format: 'raw', size: MIB, overwrite: true });
+    const disk = await lamella.open(at('apart.raw'), { format: 'raw', writable: true });
+    await disk.write(pattern(5, MIB), 0);
+    await disk.close();
+    const how = { format: 'qcow2', overwrite: true };
+    await counting.convert(at('apart.raw'), at('apart.qcow2'), how);
+    t.equal(asked, 0);
+    t.match(await lamella.compare(at('apart.raw'), at('apart.qcow2')), { difference: 'none' });
+    await counting.convert(at('apart.raw'), at('apart.qcow2'), { ...how, offload: true });
+    t.ok(asked > 0);
+    t.match(await lamella.compare(at('apart.raw'), at('apart.qcow2')), { difference: 'none' });
+  },
+);

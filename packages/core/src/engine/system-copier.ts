@@ -1,3 +1,4 @@
+import { alignDown } from '../bytes/index.js';
 import type { Image, Placement } from '../driver/index.js';
 import { copyBytes, type Storage } from '../storage/index.js';
 import { checkedLength } from './contract.js';
@@ -42,11 +43,14 @@ export class SystemCopier {
    * @param offset - guest offset of the first byte
    */
   async copy(source: HostRange, offset: number): Promise<Copied> {
+    const { clusterSize, subclusterSize: unit = clusterSize } = this.#image;
+    // Room for parts of clusters is not asked for: to be given back, it would leave a gap in the file.
+    const whole = offset % unit === 0 ? alignDown(source.length, unit) : 0;
     let length = 0;
     let bySystem = false;
     await this.#writer.exclusively(offset, source.length, async () => {
-      for (let last = 1; last > 0 && length < source.length; length += last) {
-        const part = await this.#copyPart(source, length, offset + length);
+      for (let last = 1; last > 0 && length < whole; length += last) {
+        const part = await this.#copyPart(source, length, offset + length, whole - length);
         last = part.length;
         bySystem ||= part.bySystem;
       }
@@ -54,8 +58,7 @@ export class SystemCopier {
     return { length, bySystem };
   }
 
-  async #copyPart(source: HostRange, skip: number, offset: number): Promise<Copied> {
-    const asked = source.length - skip;
+  async #copyPart(source: HostRange, skip: number, offset: number, asked: number): Promise<Copied> {
     const placement = await this.#image.place?.(offset, asked);
     if (placement === undefined) {
       return NOTHING_COPIED;

@@ -54,7 +54,8 @@ export interface ConvertOptions extends LongOperation {
   /**
    * Let the system copy data between files without looking at it, where both images and the platform
    * can. Zeroes among the data are then copied like everything else. False by default: then it copies only
-   * where a look at the beginning of each cluster tells that it is not all zeroes.
+   * between files that can share blocks, and where a look at the beginning of each cluster tells that it is not
+   * all zeroes.
    */
   readonly offload?: boolean | undefined;
   /**
@@ -140,7 +141,8 @@ class Copier {
     this.#bySystem =
       !compress &&
       options.onUnreadable === undefined &&
-      (options.offload === true || (this.#sparse > 0 && this.#granule >= SAMPLED_GRANULE));
+      (options.offload === true ||
+        (this.#sparse > 0 && this.#granule >= SAMPLED_GRANULE && source.sharesBlocksWith(target)));
     const lanes = Math.min(64, Math.max(1, options.parallel ?? DEFAULT_LANES));
     this.#pending = new Pending(compress ? Math.min(lanes, COMPRESSED_LANES) : lanes);
   }

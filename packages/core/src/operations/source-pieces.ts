@@ -49,6 +49,15 @@ export class SourceDisks {
     this.size = parts.reduce((sum, part) => sum + part.length, 0);
   }
 
+  /** Whether the system can be expected to share blocks of one of the disks with another disk. */
+  sharesBlocksWith(target: Disk): boolean {
+    const into = target.openLayers[0]?.storage;
+    return this.#parts.some(({ disk }) => {
+      const from = disk.openLayers[0]?.storage;
+      return from !== undefined && into?.sharesBlocksWith?.(from) === true;
+    });
+  }
+
   /** Fills the buffer with the bytes from `offset` on. */
   async read(buffer: Uint8Array, offset: number): Promise<void> {
     let start = 0;

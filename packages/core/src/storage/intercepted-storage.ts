@@ -71,6 +71,10 @@ export abstract class InterceptedStorage extends WrappedStorage {
     return 0;
   }
 
+  override sharesBlocksWith(): boolean {
+    return false;
+  }
+
   override async flush(): Promise<void> {
     return this.intercept({ method: 'flush', offset: 0, length: 0 }, () => this.inner.flush());
   }

@@ -131,6 +131,14 @@ export interface Storage {
   ): Awaitable<number>;
 
   /**
+   * Whether {@link Storage.copyFrom} can be expected to share blocks with that storage instead of copying
+   * their bytes, so that it costs next to nothing. A platform that can't tell has no such method.
+   *
+   * @param source - any storage
+   */
+  sharesBlocksWith?(source: Storage): boolean;
+
+  /**
    * Everything written by calls that had finished is durable when this resolves.
    *
    * @throws LamellaError `IO_ERROR`; afterwards nothing may be assumed durable

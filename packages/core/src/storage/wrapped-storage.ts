@@ -71,6 +71,10 @@ export class WrappedStorage implements Storage {
     return this.inner.copyFrom?.(source, sourceOffset, offset, length) ?? 0;
   }
 
+  sharesBlocksWith(source: Storage): boolean {
+    return this.inner.sharesBlocksWith?.(source) === true;
+  }
+
   flush(): Promise<void> {
     return this.inner.flush();
   }

@@ -77,6 +77,7 @@ export class FileStorage implements Storage {
   readonly #fd: number;
   readonly #device: boolean;
   readonly #copyFileRange: NativeCalls['copyFileRange'];
+  readonly #sharesBlocks: NativeCalls['sharesBlocks'];
   /** The kernel lets one copy at a time into a file; threads that wait for it keep processors busy. */
   readonly #copies = new Limiter(1);
   readonly #path: DataPath;
@@ -105,6 +106,7 @@ export class FileStorage implements Storage {
     this.#readNow = isDirect(this.#cache) ? undefined : options.native.readNow;
     const { seek } = options.native;
     this.#copyFileRange = options.native.copyFileRange;
+    this.#sharesBlocks = options.native.sharesBlocks;
     this.#sparse = seek && new SparseMap(options.fd, seek);
     this.#locks = locksOf(options);
     this.#logger = options.logger ?? silentLogger;
@@ -254,7 +256,7 @@ export class FileStorage implements Storage {
     }
     source.#assertOpen();
     assertRange(source.location, sourceOffset, length);
-    if (isDirect(this.#cache) || isDirect(source.#cache)) {
+    if (this.#goesPast(source)) {
       return 0;
     }
     return source.#gate.use(async () => {
@@ -268,6 +270,20 @@ export class FileStorage implements Storage {
       });
       return done;
     });
+  }
+
+  /** Whether both are files of one file system that is known for it. */
+  sharesBlocksWith(source: Storage): boolean {
+    return (
+      source instanceof FileStorage &&
+      !this.#goesPast(source) &&
+      this.#sharesBlocks?.(source.#fd, this.#fd) === true
+    );
+  }
+
+  /** Whether this file or the other is used past the page cache, in which the kernel copies. */
+  #goesPast(source: FileStorage): boolean {
+    return isDirect(this.#cache) || isDirect(source.#cache);
   }
 
   /** @throws LamellaError as {@link FileStorage.write} */

@@ -3,6 +3,7 @@ import type { Koffi, KoffiFunction, NativeArgument } from './koffi.js';
 import { Limiter } from './limiter.js';
 import { bindLocks } from './locks.js';
 import type { NativeCalls } from './native-calls.js';
+import { canShareBlocks } from './shared-blocks.js';
 
 const RWF_NOWAIT = 8;
 
@@ -38,7 +39,10 @@ export function bindLinux(koffi: Koffi): NativeCalls {
   return {
     ...(preadv2 && { readNow: bindReadNow(koffi, preadv2) }),
     ...(fallocate && { fallocate: bindFallocate(koffi, fallocate, limiter) }),
-    ...(copyFileRange && { copyFileRange: bindCopyFileRange(koffi, copyFileRange, limiter) }),
+    ...(copyFileRange && {
+      copyFileRange: bindCopyFileRange(koffi, copyFileRange, limiter),
+      sharesBlocks: canShareBlocks,
+    }),
     ...(fcntl && { locks: bindLocks(koffi, fcntl) }),
     ...(lseek && {
       seek: (fd, offset, whence) => resultOf(koffi, lseek(fd, offset, whence)),

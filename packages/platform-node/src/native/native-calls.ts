@@ -45,6 +45,12 @@ export interface NativeCalls {
   ) => Promise<number>;
 
   /**
+   * Whether {@link NativeCalls.copyFileRange} can be expected to have two open files share blocks, instead of
+   * copying bytes one page after the other.
+   */
+  readonly sharesBlocks?: (from: number, to: number) => boolean;
+
+  /**
    * Locks on ranges of bytes that belong to an open file (`F_OFD_SETLK`), whether or not the file has
    * such bytes. No call waits.
    */
