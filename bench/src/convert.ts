@@ -56,13 +56,21 @@ export async function compareConvert(folder: string, rounds: number): Promise<vo
       made.add(file(to));
       // What was just written is on its way to the device, at the cost of whoever runs then.
       execFileSync('sync');
-      const runs: [ProgramRun[], ProgramRun[]] = [[], []];
+      const contenders = [
+        { program: process.execPath, words: [PROGRAM, ...words], runs: [] as ProgramRun[] },
+        { program: 'qemu-img', words, runs: [] as ProgramRun[] },
+      ];
       for (let round = 0; round < rounds; round += 1) {
-        runs[0].push(await runAnew(file(to), process.execPath, [PROGRAM, ...words]));
-        runs[1].push(await runAnew(file(to), 'qemu-img', words));
+        // Each begins as often: whoever comes second may find the memory that the other has just given back.
+        const order = round % 2 === 0 ? contenders : contenders.toReversed();
+        for (const { program, words: all, runs } of order) {
+          runs.push(await runAnew(file(to), program, all));
+        }
       }
-      const [ours, theirs] = runs.map((each) => median(each.map(({ seconds }) => seconds)));
-      const peaks = runs.map((each) => Math.max(...each.map(({ peak }) => peak)).toFixed(0));
+      const [ours, theirs] = contenders.map(({ runs }) => median(runs.map((run) => run.seconds)));
+      const peaks = contenders.map(({ runs }) =>
+        Math.max(...runs.map(({ peak }) => peak)).toFixed(0),
+      );
       console.log(
         `${name.padEnd(16)}${ours?.toFixed(2).padStart(12)}${theirs?.toFixed(2).padStart(10)}` +
           `  ${((ours ?? Number.NaN) / (theirs ?? 1)).toFixed(2).padStart(5)}  ${peaks.join(' and ')}`,
