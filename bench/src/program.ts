@@ -11,10 +11,16 @@ export interface ProgramRun {
 /** Milliseconds between two looks at a program's memory. */
 const LOOK = 20;
 
+/** As the user has it, before this process widens its own thread pool: that would widen those of programs, too. */
+const ENVIRONMENT = { ...process.env };
+
 /** Runs a program to its end; its output is dropped. */
 export async function runProgram(program: string, words: readonly string[]): Promise<ProgramRun> {
   const start = process.hrtime.bigint();
-  const child = spawn(program, words, { stdio: ['ignore', 'ignore', 'inherit'] });
+  const child = spawn(program, words, {
+    env: ENVIRONMENT,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
   let peak = 0;
   const timer = setInterval(() => {
     peak = Math.max(peak, highWater(child.pid));
