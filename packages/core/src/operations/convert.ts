@@ -12,6 +12,12 @@ import { dataRuns, type Run, ZERO_GRANULE } from './zero-runs.js';
 const CHUNK = 4 * 1024 * 1024;
 /** The same where the operation is held back to a rate. */
 const PACED_CHUNK = 1024 * 1024;
+/**
+ * The same, at least, where the source is compressed or encrypted. Decoding takes longer than waking threads, and
+ * the page cache has small pieces of memory for small writes: those that were in use a moment ago, which the host
+ * of a virtual machine has not taken away.
+ */
+const DECODED_CHUNK = 256 * 1024;
 /** Largest unit to whose multiples data is widened, in bytes. */
 const MAX_UNIT = 1024 * 1024;
 /** Bytes of one chunk that is compressed: enough clusters to keep all processors busy. */
@@ -44,7 +50,7 @@ export interface ConvertOptions extends LongOperation {
    * by default.
    */
   readonly topOnly?: boolean | undefined;
-  /** Chunks of 4 MiB under way at once, 1 to 64; 8 by default. */
+  /** Chunks of up to 4 MiB under way at once, 1 to 64; 8 by default. */
   readonly parallel?: number | undefined;
   /**
    * Begin writes in any order. By default each begins after the one before, which keeps the target's
@@ -112,6 +118,7 @@ class Copier {
   readonly #sparse: number;
   readonly #granule: number;
   readonly #chunk: number;
+  readonly #decodedChunk: number;
   /** Chunks must begin and end at multiples of it. */
   readonly #unit: number;
   readonly #pending: Pending;
@@ -138,6 +145,9 @@ class Copier {
     this.#granule = Math.max(this.#unit, smallest);
     const plain = options.pace === undefined ? CHUNK : PACED_CHUNK;
     this.#chunk = compress ? Math.max(COMPRESSED_CHUNK, clusterSize) : plain;
+    this.#decodedChunk = compress
+      ? this.#chunk
+      : Math.min(this.#chunk, Math.max(DECODED_CHUNK, this.#unit, source.largestCluster));
     this.#bySystem =
       !compress &&
       options.onUnreadable === undefined &&
@@ -170,9 +180,10 @@ class Copier {
   async #copyPiece({ offset, length, plain }: Piece): Promise<void> {
     const { signal, pace } = this.#options;
     const end = offset + length;
+    const chunk = plain ? this.#chunk : this.#decodedChunk;
     for (let position = offset; position < end && !this.#pending.failed; ) {
       throwIfAborted(signal, this.#target.location);
-      const next = Math.min(end, position + this.#chunk - (position % this.#chunk));
+      const next = Math.min(end, position + chunk - (position % chunk));
       await pace?.(next - position);
       const bySystem = plain && this.#bySystem;
       await this.#pending.room();

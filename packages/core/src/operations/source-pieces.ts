@@ -49,6 +49,12 @@ export class SourceDisks {
     this.size = parts.reduce((sum, part) => sum + part.length, 0);
   }
 
+  /** Bytes of the largest clusters that any of the images has: what is compressed is so by the cluster. */
+  get largestCluster(): number {
+    const layers = this.#parts.flatMap(({ disk }) => disk.openLayers);
+    return Math.max(1, ...layers.map(({ image }) => image.clusterSize));
+  }
+
   /** Whether the system can be expected to share blocks of one of the disks with another disk. */
   sharesBlocksWith(target: Disk): boolean {
     const into = target.openLayers[0]?.storage;
