@@ -1,3 +1,4 @@
+import { alignUp } from '../bytes/index.js';
 import type { Disk } from '../chain/index.js';
 import type { ByteRange, LongOperation } from '../driver/index.js';
 import { NOTHING_COPIED } from '../engine/index.js';
@@ -145,9 +146,10 @@ class Copier {
     this.#granule = Math.max(this.#unit, smallest);
     const plain = options.pace === undefined ? CHUNK : PACED_CHUNK;
     this.#chunk = compress ? Math.max(COMPRESSED_CHUNK, clusterSize) : plain;
-    this.#decodedChunk = compress
-      ? this.#chunk
-      : Math.min(this.#chunk, Math.max(DECODED_CHUNK, this.#unit, source.largestCluster));
+    // No cluster is decoded twice, and runs of zeroes are looked for in pieces that can hold one.
+    const atLeast = Math.max(source.largestCluster, this.#sparse);
+    const decoded = alignUp(atLeast, Math.max(this.#unit, DECODED_CHUNK));
+    this.#decodedChunk = compress ? this.#chunk : Math.min(this.#chunk, decoded);
     this.#bySystem =
       !compress &&
       options.onUnreadable === undefined &&
