@@ -26,7 +26,7 @@ convert -O qcow2 --bitmaps -o compat=0.10 bits.qcow2 out.qcow2
 convert --target-image-opts -n -O qcow2 base.raw driver=qcow2,file.filename=plain.qcow2
 convert -O qcow2 -o help base.raw
 create -q -f qcow2 -b empty.raw -F raw x.qcow2 1M && convert -n -O qcow2 over.qcow2 x.qcow2 && compare over.qcow2 x.qcow2
-create -q -f qcow2 -b base.raw -F raw x.qcow2 1M && convert -n -O qcow2 -B base.raw -F raw over.qcow2 x.qcow2 && map x.qcow2
+create -q -f qcow2 -b base.raw -F raw x.qcow2 1M && convert -n -O qcow2 -B base.raw -F raw over.qcow2 x.qcow2 && check x.qcow2 && compare over.qcow2 x.qcow2
 measure -O qcow2 -o backing_file=base.raw --size 1G
 measure -O qcow2 -o encrypt.format=luks --size 1G
 map -s 2M --output=json base.raw
