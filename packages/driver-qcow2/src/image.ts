@@ -16,7 +16,6 @@ import {
 } from '@lamella/core';
 import { type LoadedBitmaps, loadBitmaps } from './bitmaps/loaded.js';
 import { StoredBitmaps } from './bitmaps/stored-bitmaps.js';
-import { checkStorage } from './check/check.js';
 import { CompressedClusters } from './compression/compressed-clusters.js';
 import { dataFileOptions, referencesOf } from './data-file/description.js';
 import { imageDetails } from './details.js';
@@ -176,7 +175,8 @@ export class Qcow2Image implements Image {
   }
 
   /** Looks for damage; a repair needs an image that was opened for a check. */
-  check(options: CheckOptions): Promise<CheckResult> {
+  async check(options: CheckOptions): Promise<CheckResult> {
+    const { checkStorage } = await import('./check/check.js');
     return checkStorage(this.#view.parts.storage, options);
   }
 

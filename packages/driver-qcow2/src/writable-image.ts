@@ -14,6 +14,7 @@ import {
   type Reference,
   type ResizeContext,
   type ResizeOptions,
+  type SnapshotStore,
   type ZeroContext,
 } from '@lamella/core';
 import { amendImage } from './amend/amend-image.js';
@@ -25,7 +26,7 @@ import { rewriteHeader } from './header/rewrite.js';
 import { Qcow2Image, readParts } from './image.js';
 import { Leftovers } from './refcount/leftovers.js';
 import { NOTHING_BELOW, type ResizableImage, Resizer } from './resize/resizer.js';
-import type { SnapshotHost } from './snapshots/image-snapshots.js';
+import { type ChangingSnapshotHost, ChangingSnapshots } from './snapshots/changing-snapshots.js';
 import type { WholeChange } from './whole-change.js';
 import { type WriteParts, writeParts } from './write-parts.js';
 import { WriteView } from './write-view.js';
@@ -50,6 +51,10 @@ export class WritableQcow2Image extends Qcow2Image {
 
   get compressor(): ClusterCompressor | undefined {
     return this.#view.compressor === undefined ? undefined : this.#compressor;
+  }
+
+  override get snapshots(): SnapshotStore | undefined {
+    return new ChangingSnapshots(() => this.snapshotHost);
   }
 
   override get bitmaps(): BitmapStore {
@@ -237,7 +242,7 @@ export class WritableQcow2Image extends Qcow2Image {
     return failed;
   }
 
-  protected override get snapshotHost(): SnapshotHost {
+  protected override get snapshotHost(): ChangingSnapshotHost {
     return { ...super.snapshotHost, restructure: (change) => this.#restructure(change) };
   }
 
