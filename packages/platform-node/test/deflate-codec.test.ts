@@ -65,7 +65,7 @@ async function behaves(t: Test, codec: DeflateCodec): Promise<void> {
       Array.from({ length: 8 }, () => fails(t, 'CORRUPT', () => codec.decompress(bomb, KIB64))),
     );
     clearInterval(watch);
-    t.ok(Math.max(peak, process.memoryUsage().rss) - before < 32 * 1024 * 1024);
+    t.ok(Math.max(peak, process.memoryUsage().rss) - before < 128 * 1024 * 1024);
   });
 
   t.test('compresses for a reader with a window of 4 KiB', async (t) => {

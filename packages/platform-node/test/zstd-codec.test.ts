@@ -146,7 +146,7 @@ async function behaves(t: Test, codec: ZstdCodec): Promise<void> {
       [...bombs, ...bombs].map((bomb) => fails(t, 'CORRUPT', () => codec.decompress(bomb, KIB64))),
     );
     clearInterval(watch);
-    t.ok(Math.max(peak, process.memoryUsage().rss) - before < 32 * 1024 * 1024);
+    t.ok(Math.max(peak, process.memoryUsage().rss) - before < 128 * 1024 * 1024);
   });
 
   t.test('bombs that pass for large clusters are taken one at a time', async (t) => {

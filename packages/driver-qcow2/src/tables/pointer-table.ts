@@ -99,8 +99,9 @@ export class PointerTable {
   ): Promise<PointerTable> {
     const table = new PointerTable(storage, format, place);
     const bytes = place.length * 8;
+    const buffer = new Uint8Array(Math.min(READ_SIZE, bytes));
     for (let at = 0; at < bytes; at += READ_SIZE) {
-      const piece = new Uint8Array(Math.min(READ_SIZE, bytes - at));
+      const piece = buffer.subarray(0, bytes - at);
       await storage.read(piece, place.offset + at);
       table.#parse(viewOf(piece), at / 8, place.clusterSize);
     }
