@@ -98,6 +98,15 @@ export interface Image {
   map(offset: number, length: number): Awaitable<Extent>;
 
   /**
+   * Whether the storage may have holes where the image says data, as where space was mapped in advance: who lists
+   * extents then asks the storage. {@link DataExtent.sparse} says the same of a single extent, of formats that map
+   * nothing themselves. False by default.
+   *
+   * @throws LamellaError `IO_ERROR`
+   */
+  mayHaveHoles?(): Awaitable<boolean>;
+
+  /**
    * Where a write goes. Without this method the image is read-only.
    *
    * @throws LamellaError `NO_SPACE`, `CORRUPT`, `LIMIT_EXCEEDED`, `IO_ERROR`
