@@ -103,7 +103,7 @@ function fromPathAndOptions(
     );
   }
   if (named === undefined) {
-    if (keys.has(place)) {
+    if (keys.has(place) || !isProtocol(keys.get('file.driver') ?? 'file')) {
       throw new Failure("Can't specify 'file' and 'filename' options at the same time");
     }
     keys.set(place, path);

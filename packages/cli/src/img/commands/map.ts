@@ -134,7 +134,7 @@ function jsonRow(extent: DiskExtent, { layers }: OpenImage): string {
   const fields = [
     `"start": ${offset}`,
     `"length": ${length}`,
-    `"depth": ${layer ?? layers.length - 1}`,
+    `"depth": ${layer ?? lowestAt(offset, layers)}`,
     `"present": ${layer !== undefined}`,
     `"zero": ${zero}`,
     `"data": ${!zero}`,
@@ -142,4 +142,10 @@ function jsonRow(extent: DiskExtent, { layers }: OpenImage): string {
     ...(hostOffset === undefined ? [] : [`"offset": ${hostOffset}`]),
   ];
   return `{ ${fields.join(', ')}}`;
+}
+
+/** How deep one has to look for what no image holds: where the next one has ended, nothing is below. */
+function lowestAt(offset: number, layers: OpenImage['layers']): number {
+  const ended = layers.findIndex(({ image }) => image.size <= offset);
+  return (ended < 0 ? layers.length : Math.max(1, ended)) - 1;
 }
