@@ -192,7 +192,7 @@ t.test('an empty disk grows, and shrinks to nothing', async (t) => {
   t.same(await verify(storage), { corruptions: [], leaks: 0 });
 });
 
-for (const preallocation of ['falloc', 'full'] as const) {
+for (const preallocation of ['metadata', 'falloc', 'full'] as const) {
   t.test(`space is taken within the last cluster, too: ${preallocation}`, async (t) => {
     for (const written of [false, true]) {
       const storage = await newImage(M, { cluster_size: 2 * M });

@@ -73,8 +73,7 @@ export class Resizer {
       if (geometry.externalData) {
         await growDataFile(data, from, to, options);
       }
-      const { preallocation } = options;
-      const takesSpace = preallocation === 'falloc' || preallocation === 'full';
+      const takesSpace = (options.preallocation ?? 'off') !== 'off';
       const tail = Math.min(to, alignUp(from, geometry.clusterSize));
       await this.#zeroTail(tail, from, backingSize, takesSpace);
       if (neededL1(to, geometry) > header.l1Size) {
