@@ -131,6 +131,12 @@ t.test('mistakes lead to what was meant', async (t) => {
     ['resize disk.raw', /fix: Try 'lamella resize --help'\./],
     ['check -f qcow2 disk.raw', /not in qcow2 format\n {2}fix: Leave the format out/],
     ['completion tcsh', /fix: Did you mean 'zsh'|fix: There are: bash, zsh, fish\./],
+    ['create x 10X', /size specified: '10X'\n {2}fix: A size is a number of bytes, or one with k,/],
+    ['create -f qcow2 x', /fix: Give it behind the name: lamella create -f qcow2 x 10G/],
+    ['create -f qcow2 -b disk.raw x', /Detected format of raw\.\n {2}fix: .*-F raw/],
+    ['convert disk.raw', /Must specify .*\n {2}fix: Try 'lamella convert --help'\./],
+    ['dd if=disk.raw', /Must specify .*\n {2}fix: Try 'lamella dd --help'\./],
+    ['commit -f raw disk.raw', /fix: Only overlays .*: lamella info --chain disk\.raw/],
     ['info --output', /option '--output <human\|json>' argument missing/],
   ];
   for (const [line, expected] of cases) {
@@ -138,6 +144,22 @@ t.test('mistakes lead to what was meant', async (t) => {
     t.match(stderr, expected, line);
     t.match(stderr, /^error: /, `${line}: begins with the error`);
     t.same({ stdout, code }, { stdout: '', code: 1 }, line);
+  }
+});
+
+t.test('snapshots, bitmaps and passphrases that are missing', async (t) => {
+  const directory = t.testdir();
+  await runPeople(directory, wordsOf('create -q -f qcow2 a.qcow2 1M'));
+  const cases: readonly (readonly [string, RegExp])[] = [
+    ['snapshot -a no a.qcow2', /fix: There are none\./],
+    ['bitmap --remove a.qcow2 no', /fix: There are none\./],
+    [
+      'create -q -f qcow2 -o encrypt.format=luks b.qcow2 1M',
+      /fix: .*--object secret,id=key,file=PATH -o .*encrypt\.key-secret=key/,
+    ],
+  ];
+  for (const [line, expected] of cases) {
+    t.match(await runPeople(directory, wordsOf(line)), { stderr: expected, code: 1 }, line);
   }
 });
 

@@ -4,6 +4,9 @@ import { Failure, wrongUsage } from '../command-line/failure.js';
 import { isJoinable } from '../command-line/option-list.js';
 import { MAX_SIZE, parseSizeText } from '../command-line/size.js';
 
+const HOW_SIZES_ARE_GIVEN =
+  'A size is a number of bytes, or one with k, M, G, T, P or E behind it: 10G.';
+
 /** Settings that many commands share; each command has those that its options set. */
 export interface CommonSettings {
   format?: string;
@@ -262,7 +265,7 @@ export function readSize(
 export function readImageSize(text: string): number {
   const result = parseSizeText(text);
   if (result.bytes === undefined && result.problem === 'syntax') {
-    throw new Failure(`Invalid image size specified: '${text}'`);
+    throw new Failure(`Invalid image size specified: '${text}'`, { hint: HOW_SIZES_ARE_GIVEN });
   }
   if (result.bytes === undefined || result.bytes > MAX_SIZE) {
     throw new Failure(`Invalid image size specified. Must be between 0 and ${MAX_SIZE}.`);

@@ -8,6 +8,7 @@ import {
 import type { Geometry } from '../geometry.js';
 import type { Header } from '../header/header.js';
 import type { DiskRefcounts } from './disk-refcounts.js';
+import { MetadataMap } from './metadata-map.js';
 import { MAX_CLUSTERS, ReferenceCounts } from './reference-counts.js';
 import type { CheckedSnapshot } from './snapshot-table.js';
 import { Tally } from './tally.js';
@@ -44,6 +45,7 @@ export class CheckRun {
   /** The last cluster in use. */
   highest = 0;
   readonly #operation: LongOperation;
+  #metadata: { readonly map: MetadataMap; readonly refcounts: DiskRefcounts } | undefined;
   #steps = 0;
 
   /** @throws LamellaError `LIMIT_EXCEEDED` for a file of too many clusters */
@@ -92,6 +94,14 @@ export class CheckRun {
         );
       }
     }
+  }
+
+  /** Where metadata other than L2 tables lies. Asked for when the snapshots are known. */
+  get metadata(): MetadataMap {
+    if (this.#metadata?.refcounts !== this.refcounts) {
+      this.#metadata = { map: new MetadataMap(this), refcounts: this.refcounts };
+    }
+    return this.#metadata.map;
   }
 
   /** Reads a range; what lies behind the end of the file is zeroes, however far. */

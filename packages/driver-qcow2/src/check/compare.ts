@@ -1,4 +1,4 @@
-import type { RepairMode } from '@lamella/core';
+import { isPromise, type RepairMode } from '@lamella/core';
 import type { CheckRun } from './check-run.js';
 
 /**
@@ -42,29 +42,47 @@ async function compareBlock(
   end: number,
   repair: RepairMode,
 ): Promise<void> {
-  for (let cluster = first; cluster < end; cluster += 1) {
-    const loading = run.refcounts.get(cluster);
-    const stored = loading instanceof Promise ? await loading : loading;
-    if (stored === undefined) {
-      run.tally.error(
-        `the refcount of cluster ${cluster} cannot be read`,
-        cluster * run.geometry.clusterSize,
-      );
-      continue;
-    }
-    const counted = run.counts.get(cluster);
-    if (stored !== 0 || counted !== 0) {
-      run.highest = cluster;
-    }
-    if (stored !== counted) {
-      run.rebuild ||= stored === 0;
-      const mend = stored !== 0 && (stored > counted ? repair !== 'none' : repair === 'all');
-      if (mend) {
-        await run.refcounts.set(cluster, counted);
+  let cluster = first;
+  while (cluster < end) {
+    const loading = run.refcounts.runAt(cluster);
+    const refcounts = isPromise(loading) ? await loading : loading;
+    const stop = Math.min(end, refcounts.end);
+    let mend = false;
+    for (; cluster < stop && !mend; cluster += 1) {
+      const stored = refcounts.get(cluster);
+      const counted = run.counts.get(cluster);
+      if (stored !== 0 || counted !== 0) {
+        run.highest = stored === undefined ? run.highest : cluster;
       }
-      mismatch(run, cluster, stored, counted, mend);
+      if (stored !== counted) {
+        mend = compareOne(run, cluster, stored, counted, repair);
+      }
+    }
+    if (mend) {
+      await run.refcounts.set(cluster - 1, run.counts.get(cluster - 1));
     }
   }
+}
+
+/** Notes a difference; whether the refcount is to be replaced. */
+function compareOne(
+  run: CheckRun,
+  cluster: number,
+  stored: number | undefined,
+  counted: number,
+  repair: RepairMode,
+): boolean {
+  if (stored === undefined) {
+    run.tally.error(
+      `the refcount of cluster ${cluster} cannot be read`,
+      cluster * run.geometry.clusterSize,
+    );
+    return false;
+  }
+  run.rebuild ||= stored === 0;
+  const mend = stored !== 0 && (stored > counted ? repair !== 'none' : repair === 'all');
+  mismatch(run, cluster, stored, counted, mend);
+  return mend;
 }
 
 function mismatch(

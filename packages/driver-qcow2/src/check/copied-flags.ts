@@ -2,8 +2,8 @@ import { isPromise, viewOf } from '@lamella/core';
 import { hasFeature, INCOMPATIBLE } from '../header/features.js';
 import { COMPRESSED, COPIED, hostOffset } from '../mapping/l2-entry.js';
 import type { CheckRun } from './check-run.js';
+import type { RefcountRun } from './disk-refcounts.js';
 import { entryText } from './entry-text.js';
-import { overlapOf } from './metadata-map.js';
 
 /** Bytes of the L1 table that are read at once. */
 const CHUNK = 64 * 1024;
@@ -22,6 +22,7 @@ class CopiedFlags {
   readonly #run: CheckRun;
   readonly #repair: boolean;
   readonly #externalData: boolean;
+  readonly #table: Uint8Array;
 
   constructor(run: CheckRun) {
     this.#run = run;
@@ -30,6 +31,7 @@ class CopiedFlags {
     const sound =
       tally.corruptions === run.snapshotCorruptions && tally.leaks === 0 && tally.checkErrors === 0;
     this.#repair = repair === 'all' || (repair === 'leaks' && sound);
+    this.#table = new Uint8Array(run.geometry.clusterSize);
     this.#externalData = hasFeature(run.header.incompatible, INCOMPATIBLE.externalDataFile);
   }
 
@@ -58,11 +60,14 @@ class CopiedFlags {
       if (refcount === undefined) {
         continue;
       }
-      const index = (offset + at - this.#run.header.l1Offset) / 8;
-      const what = `L2 table at byte ${table} (L1 entry ${index}, ${entryText(high, low)})`;
-      if (this.#differs(high, refcount, what, offset + at, this.#repair)) {
-        view.setUint32(at, flagged(high, refcount));
-        await storage.write(piece.subarray(at, at + 8), offset + at);
+      if (isWrong(high, refcount)) {
+        const index = (offset + at - this.#run.header.l1Offset) / 8;
+        const what = `L2 table at byte ${table} (L1 entry ${index}, ${entryText(high, low)})`;
+        this.#note(high, refcount, what, offset + at, this.#repair);
+        if (this.#repair) {
+          view.setUint32(at, flagged(high, refcount));
+          await storage.write(piece.subarray(at, at + 8), offset + at);
+        }
       }
       if (table < storage.size) {
         await this.#checkL2(table);
@@ -73,36 +78,36 @@ class CopiedFlags {
   async #checkL2(offset: number): Promise<void> {
     const { geometry, storage } = this.#run;
     const { clusterSize, l2EntrySize } = geometry;
-    const table = new Uint8Array(clusterSize);
+    const table = this.#table;
     await this.#run.read(table, offset);
     const view = viewOf(table);
-    const mendable = this.#repair && overlapOf(this.#run, offset, clusterSize) === undefined;
+    const mendable = this.#repair && !this.#run.metadata.touches(offset, clusterSize);
     let mended = false;
+    let refcounts: RefcountRun | undefined;
     for (let at = 0; at < clusterSize; at += l2EntrySize) {
       const high = view.getUint32(at);
       const low = view.getUint32(at + 4);
       const host = hostOffset(high, low);
-      const copied = (high & COPIED) !== 0;
-      const present = host !== 0 || (this.#externalData && copied);
+      const present = host !== 0 || (this.#externalData && (high & COPIED) !== 0);
       if ((high & COMPRESSED) !== 0 || !present) {
         continue;
       }
-      const loading = this.#externalData
-        ? 1
-        : this.#run.refcounts.get(Math.floor(host / clusterSize));
-      const refcount = isPromise(loading) ? await loading : loading;
-      if (
-        refcount !== undefined &&
-        this.#differs(
-          high,
-          refcount,
-          `data cluster at byte ${host} (L2 entry ${entryText(high, low)})`,
-          offset + at,
-          mendable,
-        )
-      ) {
-        view.setUint32(at, flagged(high, refcount));
-        mended = true;
+      let refcount: number | undefined = 1;
+      if (!this.#externalData) {
+        const cluster = Math.floor(host / clusterSize);
+        if (refcounts === undefined || cluster < refcounts.first || cluster >= refcounts.end) {
+          const loading = this.#run.refcounts.runAt(cluster);
+          refcounts = isPromise(loading) ? await loading : loading;
+        }
+        refcount = refcounts.get(cluster);
+      }
+      if (refcount !== undefined && isWrong(high, refcount)) {
+        const what = `data cluster at byte ${host} (L2 entry ${entryText(high, low)})`;
+        this.#note(high, refcount, what, offset + at, mendable);
+        if (mendable) {
+          view.setUint32(at, flagged(high, refcount));
+          mended = true;
+        }
       }
     }
     if (mended) {
@@ -110,22 +115,15 @@ class CopiedFlags {
     }
   }
 
-  /** Notes a wrong flag; whether it is to be mended. */
-  #differs(
-    high: number,
-    refcount: number,
-    what: string,
-    position: number,
-    repair: boolean,
-  ): boolean {
-    const copied = (high & COPIED) !== 0;
-    if (copied === (refcount === 1)) {
-      return false;
-    }
-    const text = `the COPIED flag for the ${what} is ${copied ? 'set' : 'clear'} at refcount ${refcount}`;
-    this.#run.tally.corruption(text, position, repair);
-    return repair;
+  #note(high: number, refcount: number, what: string, position: number, fixed: boolean): void {
+    const is = (high & COPIED) !== 0 ? 'set' : 'clear';
+    const text = `the COPIED flag for the ${what} is ${is} at refcount ${refcount}`;
+    this.#run.tally.corruption(text, position, fixed);
   }
+}
+
+function isWrong(high: number, refcount: number): boolean {
+  return ((high & COPIED) !== 0) !== (refcount === 1);
 }
 
 function flagged(high: number, refcount: number): number {

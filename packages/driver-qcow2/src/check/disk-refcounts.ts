@@ -21,6 +21,16 @@ export interface BlockEntry {
   readonly reserved: boolean;
 }
 
+/** Refcounts of clusters that follow one another. */
+export interface RefcountRun {
+  /** The first cluster. */
+  readonly first: number;
+  /** The cluster behind the last one. */
+  readonly end: number;
+  /** The refcount of one of them; undefined when its block is not where a block can be. */
+  get(cluster: number): number | undefined;
+}
+
 /**
  * The refcounts as the file has them, read as tolerantly as a check needs: blocks behind the end of
  * the file read as zeroes, unaligned and absurd ones not at all.
@@ -94,19 +104,35 @@ export class DiskRefcounts {
    * @throws LamellaError as `Storage.read`
    */
   get(cluster: number): Awaitable<number | undefined> {
+    const run = this.runAt(cluster);
+    return isPromise(run) ? run.then((loaded) => loaded.get(cluster)) : run.get(cluster);
+  }
+
+  /**
+   * The refcounts around a cluster, as many as are to be had at once. Valid until the next `await`.
+   *
+   * @throws LamellaError as `Storage.read`
+   */
+  runAt(cluster: number): Awaitable<RefcountRun> {
     const { refcountBlockEntries, refcountSliceEntries } = this.#geometry;
-    const entry = this.entry(Math.floor(cluster / refcountBlockEntries));
-    if (!entry.readable) {
-      return undefined;
+    const block = Math.floor(cluster / refcountBlockEntries);
+    const { offset, readable } = this.entry(block);
+    if (!readable || offset === 0 || offset >= this.#storage.size) {
+      const first = block * refcountBlockEntries;
+      const refcount = readable ? 0 : undefined;
+      return { first, end: first + refcountBlockEntries, get: () => refcount };
     }
-    if (entry.offset === 0 || entry.offset >= this.#storage.size) {
-      return 0;
-    }
-    const slice = this.#cache.load(this.#sliceOffset(entry.offset, cluster));
-    const index = cluster % refcountSliceEntries;
+    const first = cluster - (cluster % refcountSliceEntries);
+    const slice = this.#cache.load(this.#sliceOffset(offset, cluster));
     return isPromise(slice)
-      ? slice.then(({ view }) => this.#width.get(view, index))
-      : this.#width.get(slice.view, index);
+      ? slice.then(({ view }) => this.#stored(first, view))
+      : this.#stored(first, slice.view);
+  }
+
+  #stored(first: number, view: DataView): RefcountRun {
+    const width = this.#width;
+    const end = first + this.#geometry.refcountSliceEntries;
+    return { first, end, get: (cluster) => width.get(view, cluster - first) };
   }
 
   /**

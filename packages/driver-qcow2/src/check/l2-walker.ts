@@ -5,12 +5,14 @@ import { COMPRESSED, COPIED, hostOffset, ZERO_FLAG } from '../mapping/l2-entry.j
 import { ALL_SUBCLUSTERS } from '../mapping/subclusters.js';
 import type { CheckRun } from './check-run.js';
 import { entryText } from './entry-text.js';
-import { overlapOf } from './metadata-map.js';
 
 /** Bits 56-61 of a standard descriptor, in its upper half. */
 const RESERVED_HIGH = 0x3f00_0000;
 /** Bits 1-8 of a standard descriptor, in its lower half. */
 const RESERVED_LOW = 0x1fe;
+
+/** Bits of an entry's upper half that make it another one than a standard descriptor within 2^56 bytes. */
+const NOT_PLAIN = COMPRESSED | RESERVED_HIGH;
 
 /** One entry of an L2 table. */
 interface Entry {
@@ -32,12 +34,14 @@ export class L2Walker {
   /** Host offset that would continue the cluster before; 0 at a table's start. */
   #next = 0;
   #statistics = false;
+  readonly #table: Uint8Array;
 
   constructor(run: CheckRun) {
     this.#run = run;
     this.#clusterSize = run.geometry.clusterSize;
     this.#entrySize = run.geometry.l2EntrySize;
     this.#extended = run.geometry.extended;
+    this.#table = new Uint8Array(this.#clusterSize);
     this.#externalData = hasFeature(run.header.incompatible, INCOMPATIBLE.externalDataFile);
   }
 
@@ -53,13 +57,12 @@ export class L2Walker {
     if (offset >= this.#run.storage.size) {
       return;
     }
-    const table = new Uint8Array(this.#clusterSize);
+    const table = this.#table;
     await this.#run.read(table, offset);
     this.#next = 0;
     this.#statistics = statistics;
     // A table that lies over other metadata must not be written to.
-    const mendable =
-      this.#run.mending && overlapOf(this.#run, offset, this.#clusterSize) === undefined;
+    const mendable = this.#run.mending && !this.#run.metadata.touches(offset, this.#clusterSize);
     const mended = this.#entries(viewOf(table), offset, mendable);
     if (mended) {
       await this.#run.storage.write(table, offset);
@@ -73,7 +76,10 @@ export class L2Walker {
       const low = view.getUint32(at + 4);
       const zeroes = this.#extended ? view.getUint32(at + 8) : 0;
       const allocated = this.#extended ? view.getUint32(at + 12) : 0;
-      if ((high | low | zeroes | allocated) !== 0) {
+      const host = hostOffset(high, low);
+      if (host !== 0 && this.#isPlain(high, low, zeroes)) {
+        this.#countCluster(host);
+      } else if ((high | low | zeroes | allocated) !== 0) {
         const problem = this.#entry({ high, low, zeroes, allocated, position: table + at });
         if (problem !== undefined) {
           this.#run.tally.corruption(problem, table + at, mendable);
@@ -81,12 +87,20 @@ export class L2Walker {
           if (mendable) {
             this.#zero(view, at);
           } else {
-            this.#countCluster(hostOffset(high, low));
+            this.#countCluster(host);
           }
         }
       }
     }
     return mended;
+  }
+
+  /** Whether an entry that is not empty is as most are: nothing to be said of it. */
+  #isPlain(high: number, low: number, zeroes: number): boolean {
+    const strange = (this.#clusterSize - 1) & ~ZERO_FLAG;
+    return (
+      (high & COPIED) !== 0 && (high & NOT_PLAIN) === 0 && (low & strange) === 0 && zeroes === 0
+    );
   }
 
   /** Counts an entry; for one that is mended by reading as zeroes, the problem. */

@@ -32,6 +32,8 @@ class Rebuild {
   readonly #space: FreeSpace;
   /** Byte offsets of the new blocks by their index in the table. */
   readonly #blocks = new Map<number, number>();
+  /** Entries that the table needs for them. */
+  #entries = 0;
 
   constructor(run: CheckRun) {
     this.#run = run;
@@ -43,7 +45,7 @@ class Rebuild {
     const { clusterSize } = this.#run.geometry;
     this.#placeBlocks(0, this.#run.counts.length);
     for (;;) {
-      const entries = Math.max(...this.#blocks.keys()) + 1;
+      const entries = this.#entries;
       const clusters = Math.ceil((entries * 8) / clusterSize);
       if (clusters * clusterSize > MAX_REFCOUNT_TABLE_BYTES) {
         throw new LamellaError('LIMIT_EXCEEDED', 'the refcount table would pass 8 MiB', {
@@ -54,7 +56,7 @@ class Rebuild {
       this.#space.restart();
       const first = this.#space.take(clusters);
       this.#placeBlocks(first, first + clusters);
-      const needed = Math.ceil(((Math.max(...this.#blocks.keys()) + 1) * 8) / clusterSize);
+      const needed = Math.ceil((this.#entries * 8) / clusterSize);
       if (needed <= clusters) {
         return { offset: first * clusterSize, bytes: this.#table(clusters * clusterSize) };
       }
@@ -72,6 +74,7 @@ class Rebuild {
       if (!this.#blocks.has(index)) {
         this.#space.startFrom(index * refcountBlockEntries);
         this.#blocks.set(index, this.#space.take(1) * this.#run.geometry.clusterSize);
+        this.#entries = Math.max(this.#entries, index + 1);
         limit = Math.max(limit, counts.length);
       }
       cluster = counts.nextUsed((index + 1) * refcountBlockEntries, limit);

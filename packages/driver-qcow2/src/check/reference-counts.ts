@@ -1,5 +1,6 @@
-/** Clusters of a page. */
-const PAGE = 65536;
+/** Clusters of a page: 2^16. */
+const PAGE_BITS = 16;
+const PAGE = 2 ** PAGE_BITS;
 /** Value in a page that says "look into the map". */
 const LARGE = 255;
 
@@ -37,7 +38,7 @@ export class ReferenceCounts {
 
   /** References to a cluster. */
   get(cluster: number): number {
-    const count = this.#pages[Math.floor(cluster / PAGE)]?.[cluster % PAGE] ?? 0;
+    const count = this.#pages[cluster >>> PAGE_BITS]?.[cluster & (PAGE - 1)] ?? 0;
     return count === LARGE ? (this.#large.get(cluster) ?? LARGE) : count;
   }
 
@@ -52,13 +53,13 @@ export class ReferenceCounts {
       return false;
     }
     this.grow(cluster + 1);
-    const index = Math.floor(cluster / PAGE);
+    const index = cluster >>> PAGE_BITS;
     let page = this.#pages[index];
     if (page === undefined) {
       page = new Uint8Array(PAGE);
       this.#pages[index] = page;
     }
-    page[cluster % PAGE] = Math.min(count + 1, LARGE);
+    page[cluster & (PAGE - 1)] = Math.min(count + 1, LARGE);
     if (count + 1 >= LARGE) {
       this.#large.set(cluster, count + 1);
     }
@@ -69,10 +70,10 @@ export class ReferenceCounts {
   nextUsed(from: number, to: number): number {
     let cluster = from;
     while (cluster < to) {
-      const page = this.#pages[Math.floor(cluster / PAGE)];
+      const page = this.#pages[cluster >>> PAGE_BITS];
       if (page === undefined) {
-        cluster += PAGE - (cluster % PAGE);
-      } else if (page[cluster % PAGE] !== 0) {
+        cluster += PAGE - (cluster & (PAGE - 1));
+      } else if (page[cluster & (PAGE - 1)] !== 0) {
         return cluster;
       } else {
         cluster += 1;
@@ -84,9 +85,9 @@ export class ReferenceCounts {
   /** Forgets all references to a run of clusters. */
   drop(first: number, count: number): void {
     for (let cluster = first; cluster < first + count; cluster += 1) {
-      const page = this.#pages[Math.floor(cluster / PAGE)];
+      const page = this.#pages[cluster >>> PAGE_BITS];
       if (page !== undefined) {
-        page[cluster % PAGE] = 0;
+        page[cluster & (PAGE - 1)] = 0;
       }
       this.#large.delete(cluster);
     }

@@ -92,7 +92,9 @@ export const commit = defineCommand<Settings>({
     const line = progressOf(session, settings, { title: 'commit' });
     try {
       if (below.length === 0) {
-        throw new Failure('Image does not have a backing file');
+        throw new Failure('Image does not have a backing file', {
+          hint: `Only overlays can be committed. To see the layers: lamella info --chain ${text}`,
+        });
       }
       await commitImage(session.lamella.container.resolve(ChainResolver), imageOf(name), {
         format: name.format ?? top.format,

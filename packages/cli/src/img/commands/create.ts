@@ -35,6 +35,9 @@ import { driverOf, WORKING_DIRECTORY } from '../open-image.js';
 import { progressOf } from '../progress.js';
 import { TargetFiles } from '../target-files.js';
 
+const HOW_TO_ENCRYPT =
+  'Give its passphrase: --object secret,id=key,file=PATH -o …,encrypt.key-secret=key';
+
 /** `create`. */
 export const create = defineCommand<CommonSettings>({
   name: 'create',
@@ -90,7 +93,9 @@ async function createImage(
     setBacking(values, settings, driver);
     await completeFromBacking(session, filename, values, settings.unsafe === true);
     if (!values.has('size')) {
-      throw new Failure('Image creation needs a size parameter');
+      throw new Failure('Image creation needs a size parameter', {
+        hint: `Give it behind the name: lamella create -f ${format} ${filename} 10G`,
+      });
     }
     if (settings.quiet !== true) {
       session.out(formattingLine(filename, format, schema, values));
@@ -101,10 +106,13 @@ async function createImage(
     assertEncryption(values);
     await make(session, filename, driver, values, settings);
   } catch (error) {
-    const text = error instanceof Failure ? error.message : createFailureText(error, filename);
-    const lineEnd = error instanceof Failure ? error.lineEnd : undefined;
-    const misspelt = error instanceof Failure ? error.misspelt : undefined;
-    throw new Failure(`${filename}: ${text}`, { lineEnd, misspelt, cause: causeOf(error) });
+    const cause = causeOf(error);
+    if (error instanceof Failure) {
+      const { message, lineEnd, misspelt, hint } = error;
+      throw new Failure(`${filename}: ${message}`, { lineEnd, misspelt, hint, cause });
+    }
+    const hint = isLamellaError(error, 'PASSPHRASE_REQUIRED') ? HOW_TO_ENCRYPT : undefined;
+    throw new Failure(`${filename}: ${createFailureText(error, filename)}`, { hint, cause });
   }
 }
 
@@ -200,7 +208,7 @@ async function completeFromBacking(
   if (format === undefined) {
     throw new Failure(
       `Backing file specified without backing format\nDetected format of ${top.format}.`,
-      { lineEnd: '' },
+      { lineEnd: '', hint: `Say that it is right: -F ${top.format}` },
     );
   }
   if (!values.has('size')) {

@@ -60,15 +60,16 @@ export function hintFor(error: unknown): string | undefined {
   return own ?? (FOR_PROGRAMMERS.test(known.hint ?? '') ? undefined : known.hint);
 }
 
-function misspeltHint(word: string, known: readonly string[]): string | undefined {
+function misspeltHint(word: string, known: readonly string[]): string {
   const meant = nearest(word, known);
   if (meant !== undefined) {
     return `Did you mean '${meant}'?`;
   }
+  if (known.length === 0) {
+    return 'There are none.';
+  }
   const listed = known.slice(0, MAX_LISTED).join(', ');
-  return known.length === 0
-    ? undefined
-    : `There ${known.length === 1 ? 'is' : 'are'}: ${listed}${known.length > MAX_LISTED ? ', …' : ''}.`;
+  return `There ${known.length === 1 ? 'is' : 'are'}: ${listed}${known.length > MAX_LISTED ? ', …' : ''}.`;
 }
 
 /** The error of the library behind a failure. */

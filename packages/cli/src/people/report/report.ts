@@ -5,6 +5,9 @@ import type { Colours } from '../terminal/colours.js';
 import { plainLines } from '../terminal/plain-text.js';
 import { hintFor } from './hints.js';
 
+/** What qemu-img says without a word about its help. */
+const SOMETHING_IS_MISSING = /^(Expecting|Must specify) /;
+
 /** What is printed about an error, and the exit code. */
 export interface ErrorReport {
   readonly text: string;
@@ -26,9 +29,10 @@ export function reportError(
     return { text: '', exitCode: error.exitCode };
   }
   const failure = error instanceof Failure ? error : new Failure(problemOfAny(error));
-  const usage = failure.usage
-    ? `Try '${[program, command, '--help'].filter((word) => word !== undefined).join(' ')}'.`
-    : undefined;
+  const usage =
+    failure.usage || SOMETHING_IS_MISSING.test(failure.message)
+      ? `Try '${[program, command, '--help'].filter((word) => word !== undefined).join(' ')}'.`
+      : undefined;
   const hint = hintFor(error) ?? usage;
   return {
     text: errorText(failure.message, hint, colours),
