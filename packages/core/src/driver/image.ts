@@ -52,9 +52,10 @@ export interface ResizeContext {
    * Makes bytes read as zeroes by way of the image's own methods, with all that copy-on-write and encryption
    * need. For the cluster in which the disk ends; call it while {@link Image.size} reaches to the range's end.
    *
+   * @param asData - store the zeroes, so that they have the space that they take
    * @throws LamellaError as `Disk.writeZeroes`
    */
-  zero(offset: number, length: number): Promise<void>;
+  zero(offset: number, length: number, asData?: boolean): Promise<void>;
 }
 
 /**
