@@ -176,7 +176,7 @@ const ALL = {
   ),
   'measure-1': rule(
     'BlockDriver.measure',
-    'A file has at least the required bytes and is never longer than when fully allocated.',
+    'A file that was just written has at most the required bytes, and never more than when fully allocated.',
   ),
   'abort-1': rule(
     'LongOperation.signal',

@@ -379,6 +379,10 @@ function addMeasure(group: CheckGroup, subject: Subject): void {
         `the file has ${storage.size} of ${fullyAllocated} bytes`,
       );
       must(
+        storage.size <= required,
+        `the file has ${storage.size} bytes, more than the ${required} that were said to be required`,
+      );
+      must(
         share < 1 || storage.size >= required - (await subject.unit()),
         `the file has ${storage.size} bytes, required are ${required}`,
       );
