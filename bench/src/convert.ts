@@ -4,15 +4,10 @@ import { randomFillSync } from 'node:crypto';
 import { open, rm } from 'node:fs/promises';
 import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { type ProgramRun, runProgram } from './program.js';
-import { median } from './stats.js';
+import { printColumns, runSideBySide } from './side-by-side.js';
 
 const MIB = 1024 * 1024;
 const SIZE = 1024 * MIB;
-
-/** The program as it is installed: bundle and compile cache included. */
-const PROGRAM = fileURLToPath(new URL('../../packages/cli/bin/lamella-img.cjs', import.meta.url));
 
 /** What is converted; each makes what a later one reads. */
 const CASES: readonly {
@@ -35,8 +30,7 @@ const CASES: readonly {
 ];
 
 /**
- * Prints medians in seconds and their ratios. The programs take turns, so that a slow moment of the machine
- * hits both.
+ * Prints medians in seconds and their ratios.
  *
  * @param folder - for files of some 4 GiB altogether
  */
@@ -45,9 +39,7 @@ export async function compareConvert(folder: string, rounds: number): Promise<vo
   const [load = 0] = loadavg();
   console.log(`\nload of the machine: ${load.toFixed(1)} on ${cpus().length} cores`);
   console.log('convert, 1 GiB of mixed content, file to file; seconds');
-  console.log(
-    `${''.padEnd(16)}${'lamella-img'.padStart(12)}${'qemu-img'.padStart(10)}  ratio  peak memory, MiB`,
-  );
+  printColumns();
   await writeMixedContent(file('raw'));
   const made = new Set([file('raw')]);
   try {
@@ -56,38 +48,11 @@ export async function compareConvert(folder: string, rounds: number): Promise<vo
       made.add(file(to));
       // What was just written is on its way to the device, at the cost of whoever runs then.
       execFileSync('sync');
-      const contenders = [
-        { program: process.execPath, words: [PROGRAM, ...words], runs: [] as ProgramRun[] },
-        { program: 'qemu-img', words, runs: [] as ProgramRun[] },
-      ];
-      for (let round = 0; round < rounds; round += 1) {
-        // Each begins as often: whoever comes second may find the memory that the other has just given back.
-        const order = round % 2 === 0 ? contenders : contenders.toReversed();
-        for (const { program, words: all, runs } of order) {
-          runs.push(await runAnew(file(to), program, all));
-        }
-      }
-      const [ours, theirs] = contenders.map(({ runs }) => median(runs.map((run) => run.seconds)));
-      const peaks = contenders.map(({ runs }) =>
-        Math.max(...runs.map(({ peak }) => peak)).toFixed(0),
-      );
-      console.log(
-        `${name.padEnd(16)}${ours?.toFixed(2).padStart(12)}${theirs?.toFixed(2).padStart(10)}` +
-          `  ${((ours ?? Number.NaN) / (theirs ?? 1)).toFixed(2).padStart(5)}  ${peaks.join(' and ')}`,
-      );
+      await runSideBySide(name, words, rounds, () => rm(file(to), { force: true }));
     }
   } finally {
     await Promise.all([...made].map((path) => rm(path, { force: true })));
   }
-}
-
-async function runAnew(
-  target: string,
-  program: string,
-  words: readonly string[],
-): Promise<ProgramRun> {
-  await rm(target, { force: true });
-  return runProgram(program, words);
 }
 
 /** Of every 4 MiB: one that does not compress, two that do, and one of zeroes. */

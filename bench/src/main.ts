@@ -14,6 +14,7 @@ import { compareConvert } from './convert.js';
 import { compareExtents } from './extents.js';
 import { compareStartUp } from './start-up.js';
 import { median } from './stats.js';
+import { compareWholeImages } from './whole-images.js';
 import { WORKLOADS, type Workload } from './workload.js';
 
 widenThreadPool();
@@ -22,7 +23,7 @@ const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 5);
 const SIZE = '1G';
 const CONTENDERS: readonly Contender[] = [library, qemu('threads'), qemu('io_uring')];
 
-/** `BENCH_ONLY=requests`, `compressed`, `convert`, `start-up`, `extents` or `allocations` leaves the rest out. */
+/** `BENCH_ONLY` with the name of a part leaves the others out. */
 function wanted(part: string): boolean {
   return [part, undefined].includes(process.env.BENCH_ONLY);
 }
@@ -70,6 +71,9 @@ try {
   }
   if (wanted('convert')) {
     await compareConvert(folder, ROUNDS);
+  }
+  if (wanted('whole-images')) {
+    await compareWholeImages(folder, ROUNDS);
   }
   if (wanted('start-up')) {
     await compareStartUp(folder, ROUNDS);

@@ -2,11 +2,12 @@ import type { Disk } from '../chain/index.js';
 import type { LongOperation } from '../driver/index.js';
 import { type DiskExtent, readsAsZeroes } from '../engine/index.js';
 import { throwIfAborted } from '../errors/index.js';
-import { COPY_STEP } from './copy-range.js';
-import { firstDifference, isZero, ZERO_GRANULE } from './zero-runs.js';
+import { firstDifference, ZERO_GRANULE } from './zero-runs.js';
 
-/** Comparisons of 1 MiB under way at once. */
+/** Comparisons under way at once. */
 const LANES = 4;
+/** Bytes that are compared at once: what was read is still in the processor's cache then. */
+const STEP = 256 * 1024;
 
 /** How disks are compared. */
 export interface CompareOptions extends LongOperation {
@@ -46,6 +47,8 @@ export async function compare(
   }
   const total = Math.max(left.size, right.size);
   const common = Math.min(left.size, right.size);
+  const lanes = Array.from({ length: LANES }, () => new Lane(left, right));
+  let begun = 0;
   const queue: { readonly end: number; readonly answer: Promise<number | undefined> }[] = [];
   const settle = async (most: number): Promise<number | undefined> => {
     while (queue.length > most) {
@@ -69,8 +72,11 @@ export async function compare(
       const end = offset + length;
       for (let position = offset; position < end; ) {
         throwIfAborted(options.signal, left.location);
-        const next = Math.min(end, position + COPY_STEP - (position % COPY_STEP));
-        const answer = differenceIn(left, right, kinds, position, next - position);
+        const next = Math.min(end, position + STEP - (position % STEP));
+        // The queue has room for one: the comparison before in this lane has ended.
+        const lane = lanes[begun % LANES] ?? new Lane(left, right);
+        const answer = lane.differenceIn(kinds, position, next - position);
+        begun += 1;
         // Whoever awaits it may come late.
         answer.catch(() => undefined);
         queue.push({ end: next, answer });
@@ -142,27 +148,33 @@ function classOf(extent: DiskExtent | undefined): string {
   return `${stored} ${extent?.layer !== undefined}`;
 }
 
-async function differenceIn(
-  left: Disk,
-  right: Disk,
-  [leftKind, rightKind]: readonly [Kind, Kind],
-  offset: number,
-  length: number,
-): Promise<number | undefined> {
-  if (leftKind === 'zero' && rightKind === 'zero') {
-    return undefined;
+/** Compares one step after the other, in memory that it uses again. */
+class Lane {
+  readonly #left: Disk;
+  readonly #right: Disk;
+  readonly #leftBytes = new Uint8Array(STEP);
+  readonly #rightBytes = new Uint8Array(STEP);
+
+  constructor(left: Disk, right: Disk) {
+    this.#left = left;
+    this.#right = right;
   }
-  if (leftKind === 'data' && rightKind === 'data') {
-    const [a, b] = [new Uint8Array(length), new Uint8Array(length)];
-    await Promise.all([left.read(a, offset), right.read(b, offset)]);
-    const found = firstDifference(a, b, ZERO_GRANULE);
+
+  async differenceIn(
+    [leftKind, rightKind]: readonly [Kind, Kind],
+    offset: number,
+    length: number,
+  ): Promise<number | undefined> {
+    if (leftKind === 'zero' && rightKind === 'zero') {
+      return undefined;
+    }
+    const left = this.#leftBytes.subarray(0, length);
+    const right = this.#rightBytes.subarray(0, length);
+    await Promise.all([
+      leftKind === 'data' ? this.#left.read(left, offset) : left.fill(0),
+      rightKind === 'data' ? this.#right.read(right, offset) : right.fill(0),
+    ]);
+    const found = firstDifference(left, right, ZERO_GRANULE);
     return found === undefined ? undefined : offset + found;
   }
-  const bytes = new Uint8Array(length);
-  await (leftKind === 'data' ? left : right).read(bytes, offset);
-  if (isZero(bytes)) {
-    return undefined;
-  }
-  const found = firstDifference(bytes, new Uint8Array(length), ZERO_GRANULE);
-  return offset + (found ?? 0);
 }

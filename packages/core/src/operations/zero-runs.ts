@@ -1,3 +1,5 @@
+import { sameBytes } from './same-bytes.js';
+
 /** Smallest run of zeroes that is looked for, in bytes. */
 export const ZERO_GRANULE = 512;
 
@@ -72,6 +74,9 @@ export function firstDifference(
   right: Uint8Array,
   granule: number,
 ): number | undefined {
+  if (sameBytes?.(left, right) === true) {
+    return undefined;
+  }
   const [a, b] = [wordsOf(left), wordsOf(right)];
   const words = Math.min(a.length, b.length);
   for (let word = 0; word < words; word += 1) {
