@@ -157,24 +157,20 @@ t.test('extents are gapless, joined and name the layer', async (t) => {
   for await (const extent of disk.extents()) {
     extents.push(extent);
   }
+  const told = { layer: undefined, hostOffset: undefined };
   t.same(extents, [
-    { offset: 0, length: CLUSTER, kind: 'data', layer: 1, hostOffset: 0 },
-    { offset: CLUSTER, length: CLUSTER, kind: 'data', layer: 0, hostOffset: 0 },
-    { offset: 2 * CLUSTER, length: CLUSTER, kind: 'data', layer: 1, hostOffset: 2 * CLUSTER },
+    { offset: 0, length: CLUSTER, kind: 'data', layer: 1, depth: 1, hostOffset: 0 },
+    { offset: CLUSTER, length: CLUSTER, kind: 'data', layer: 0, depth: 0, hostOffset: 0 },
     {
-      offset: 3 * CLUSTER,
+      offset: 2 * CLUSTER,
       length: CLUSTER,
-      kind: 'unallocated',
-      layer: undefined,
-      hostOffset: undefined,
+      kind: 'data',
+      layer: 1,
+      depth: 1,
+      hostOffset: 2 * CLUSTER,
     },
-    {
-      offset: 4 * CLUSTER,
-      length: 2 * CLUSTER,
-      kind: 'zero',
-      layer: undefined,
-      hostOffset: undefined,
-    },
+    { offset: 3 * CLUSTER, length: CLUSTER, kind: 'unallocated', depth: 1, ...told },
+    { offset: 4 * CLUSTER, length: 2 * CLUSTER, kind: 'zero', depth: 0, ...told },
   ]);
   const controller = new AbortController();
   controller.abort();
@@ -306,6 +302,47 @@ t.test('a driver that answers nonsense is found out', async (t) => {
     await t.rejects(disk.read(filled(10, 0), 0), { code: 'DRIVER_FAILED' }, what);
     Object.assign(image, { map: async () => answer });
     await t.rejects(disk.read(filled(10, 0), 0), { code: 'DRIVER_FAILED' }, `${what}, later`);
+  }
+});
+
+t.test('plain errors of a driver, answers that are none among them, name the driver', async (t) => {
+  const failure = new TypeError('a mistake');
+  const ways: readonly (readonly [string, () => unknown])[] = [
+    [
+      'thrown',
+      () => {
+        throw failure;
+      },
+    ],
+    [
+      'rejected',
+      async () => {
+        throw failure;
+      },
+    ],
+    ['nothing', () => undefined],
+    ['nothing, later', async () => null],
+  ];
+  for (const [what, way] of ways) {
+    const image = new ToyImage(2 * CLUSTER, CLUSTER);
+    const disk = toyDisk(image);
+    const requests = [
+      () => disk.read(filled(10, 0), 0),
+      () => disk.read(filled(CLUSTER + 1, 0), 0),
+      () => disk.write(filled(10, 1), 0),
+      () => disk.discard(0, CLUSTER),
+      () => disk.extents().next(),
+    ];
+    Object.assign(image, { map: way, place: way, discard: way });
+    for (const [index, request] of requests.entries()) {
+      const error: unknown = await request().then(
+        () => undefined,
+        (reason: unknown) => reason,
+      );
+      const done = index === 3 && what.startsWith('nothing');
+      t.ok(done || isLamellaError(error, 'DRIVER_FAILED'), `${what}, request ${index}: ${error}`);
+    }
+    await disk.close();
   }
 });
 

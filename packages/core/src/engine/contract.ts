@@ -1,4 +1,4 @@
-import { LamellaError } from '../errors/index.js';
+import { isLamellaError, LamellaError } from '../errors/index.js';
 import type { Storage } from '../storage/index.js';
 
 /**
@@ -20,12 +20,25 @@ export function checkedLength(length: number, asked: number, { location }: Stora
 
 /** The error for an answer of a kind that there is not; the compiler knows that there is none. */
 export function unknownKind(extent: never, { location }: Storage): LamellaError {
-  return driverFault(`the driver answered with ${JSON.stringify(extent)}`, location);
+  const kind: unknown = Reflect.get(Object(extent), 'kind');
+  return driverFault(`the driver answered with an extent of the kind '${String(kind)}'`, location);
 }
 
-function driverFault(problem: string, location: string): LamellaError {
+/** An error of a request as users get it: what is no {@link LamellaError} is a fault of a driver. */
+export function requestError(error: unknown, { location }: Storage): LamellaError {
+  return isLamellaError(error)
+    ? error
+    : driverFault(
+        `the driver failed: ${error instanceof Error ? error.message : error}`,
+        location,
+        error,
+      );
+}
+
+function driverFault(problem: string, location: string, cause?: unknown): LamellaError {
   return new LamellaError('DRIVER_FAILED', problem, {
     location,
     hint: 'This is a bug of the driver; report it to its author.',
+    ...(cause === undefined ? {} : { cause }),
   });
 }

@@ -3,6 +3,7 @@ import type { LongOperation, OptionValues, ResizeContext, ResizeOptions } from '
 import { LamellaError } from '../errors/index.js';
 import type { ZeroRangeOptions } from '../storage/index.js';
 import { CompressedWriter } from './compressed-writer.js';
+import { requestError } from './contract.js';
 import { type DiskExtent, listExtents } from './extents.js';
 import { guestOf } from './guest.js';
 import type { EngineLayer, LayerStack } from './layers.js';
@@ -69,7 +70,7 @@ export class Engine {
       const done = this.#reader.read(0, buffer, offset);
       return isPromise(done) ? this.#follow(done, offset, end) : DONE;
     } catch (error) {
-      return Promise.reject(error);
+      return Promise.reject(this.#told(error));
     }
   }
 
@@ -82,9 +83,10 @@ export class Engine {
     try {
       this.#checkWritable();
       this.#checkRange(offset, bytes.length);
-      return bytes.length === 0 ? DONE : (this.#writer.write(bytes, offset) ?? DONE);
+      const done = bytes.length === 0 ? undefined : this.#writer.write(bytes, offset);
+      return done === undefined ? DONE : this.#guarded(() => done);
     } catch (error) {
-      return Promise.reject(error);
+      return Promise.reject(this.#told(error));
     }
   }
 
@@ -96,7 +98,7 @@ export class Engine {
   async writeCompressed(bytes: Uint8Array, offset: number): Promise<void> {
     this.#checkWritable();
     this.#checkRange(offset, bytes.length);
-    await this.#compressedWriter.write(bytes, offset);
+    await this.#guarded(() => this.#compressedWriter.write(bytes, offset));
   }
 
   /**
@@ -108,7 +110,7 @@ export class Engine {
     this.#checkWritable();
     this.#checkRange(offset, length);
     if (length > 0) {
-      await this.#writer.writeZeroes(offset, length, options);
+      await this.#guarded(() => this.#writer.writeZeroes(offset, length, options));
     }
   }
 
@@ -120,7 +122,7 @@ export class Engine {
   async copyUp(offset: number, length: number): Promise<void> {
     this.#checkWritable();
     this.#checkRange(offset, length);
-    await this.#writer.copyUp(offset, length);
+    await this.#guarded(() => this.#writer.copyUp(offset, length));
   }
 
   /**
@@ -152,7 +154,7 @@ export class Engine {
   async discard(offset: number, length: number): Promise<void> {
     this.#checkWritable();
     this.#checkRange(offset, length);
-    await this.#writer.discard(offset, length);
+    await this.#guarded(() => this.#writer.discard(offset, length));
   }
 
   /**
@@ -164,7 +166,9 @@ export class Engine {
     this.#checkOpen();
     if (this.#writable) {
       const { image, storage } = this.#top;
-      await (image.flush === undefined ? storage.flush() : image.flush());
+      await this.#guarded(async () =>
+        image.flush === undefined ? storage.flush() : image.flush(),
+      );
     }
   }
 
@@ -179,7 +183,7 @@ export class Engine {
     signal: AbortSignal | undefined,
   ): AsyncGenerator<DiskExtent, void, undefined> {
     this.#checkRange(offset, length);
-    return listExtents(this.#stack, this.#locator, offset, offset + length, signal);
+    return this.#list(offset, offset + length, signal);
   }
 
   /**
@@ -279,7 +283,7 @@ export class Engine {
     const request = this.#tracker.begin(offset, offset + buffer.length, 'shared');
     try {
       await this.#tracker.ready(request);
-      await this.#reader.read(0, buffer, offset);
+      await this.#guarded(async () => this.#reader.read(0, buffer, offset));
     } finally {
       this.#tracker.end(request);
     }
@@ -310,7 +314,32 @@ export class Engine {
   /** Registers a read that could not be done at once, so that its clusters stay until it ends. */
   #follow(done: Promise<void>, start: number, end: number): Promise<void> {
     const request = this.#tracker.begin(start, end, 'shared');
-    return done.finally(() => this.#tracker.end(request));
+    return this.#guarded(() => done).finally(() => this.#tracker.end(request));
+  }
+
+  async *#list(
+    start: number,
+    end: number,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<DiskExtent, void, undefined> {
+    try {
+      yield* listExtents(this.#stack, this.#locator, start, end, signal);
+    } catch (error) {
+      throw this.#told(error);
+    }
+  }
+
+  /** Carries out a part of a request; what goes wrong is told as users expect it. */
+  async #guarded<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      throw this.#told(error);
+    }
+  }
+
+  #told(error: unknown): LamellaError {
+    return requestError(error, this.#top.storage);
   }
 
   #checkOpen(): void {
