@@ -15,10 +15,9 @@ compareAll([
       `check -r leaks ${name} && check ${name}`,
       `check -q -r all ${name} && check ${name}`,
     ]),
-  ...['leak', 'shared', 'unused', 'several'].flatMap((name) => [
-    `check -r all ${name}.qcow2`,
-    `check -r all --output=json ${name}.qcow2`,
-  ]),
+  ...['leak', 'shared', 'unused', 'several', 'blockbeyond', 'blockbits', 'blocktwice'].flatMap(
+    (name) => [`check -r all ${name}.qcow2`, `check -r all --output=json ${name}.qcow2`],
+  ),
   'resize marked.qcow2 2M',
   'snapshot -c x marked.qcow2',
   'info dirty.qed',

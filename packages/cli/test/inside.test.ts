@@ -20,6 +20,7 @@ compareAll([
   'snapshot -a none snap.qcow2',
   'snapshot -d none snap.qcow2',
   'snapshot -d 2 snap.qcow2',
+  'snapshot -c x narrow.qcow2',
   'snapshot -c x base.raw',
   'snapshot -a x base.raw',
   'snapshot -d x base.raw',

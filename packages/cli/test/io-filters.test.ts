@@ -17,6 +17,10 @@ const QCOW2 = 'blkdebug::plain.qcow2';
 const WRITES = ['write 0 1k', 'write 0 1k', 'read 0 1k', 'flush'];
 
 const INJECTED: readonly Case[] = [
+  on(over('qcow2', 'plain.qcow2', { event: 'read_aio' }), 'read 0 1k', 'flush'),
+  on(over('raw', 'base.raw', { event: 'none', iotype: 'flush' }), 'flush', 'read 0 1k'),
+  on(over('raw', 'base.raw', { event: 'flush_to_disk' }), 'flush', 'read 0 1k'),
+  on(over('raw', 'base.raw', { event: 'flush_to_os' }), 'flush', 'read 0 1k'),
   on(over('raw', 'base.raw', { event: 'write_aio', errno: 28, once: true }), ...WRITES),
   on(over('raw', 'base.raw', { event: 'write_aio', errno: 28 }), 'read 0 1k', ...WRITES),
   on(over('raw', 'base.raw', { event: 'read_aio' }), 'write 0 1k', 'read 0 1k', 'write 0 1k'),

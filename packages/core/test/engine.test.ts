@@ -292,6 +292,23 @@ t.test('a driver that answers for no bytes is found out, not asked for ever', as
   await t.rejects(disk.write(filled(10, 0), 0), { code: 'DRIVER_FAILED' });
 });
 
+t.test('a driver that answers nonsense is found out', async (t) => {
+  const image = new ToyImage(2 * CLUSTER, CLUSTER);
+  const disk = toyDisk(image);
+  const answers: readonly (readonly [string, object])[] = [
+    ['no number of bytes', { kind: 'zero', length: Number.NaN, allocated: false }],
+    ['too many bytes', { kind: 'zero', length: 11, allocated: false }],
+    ['half a byte', { kind: 'zero', length: 0.5, allocated: false }],
+    ['a kind that there is not', { kind: 'hole', length: 10 }],
+  ];
+  for (const [what, answer] of answers) {
+    Object.assign(image, { map: () => answer });
+    await t.rejects(disk.read(filled(10, 0), 0), { code: 'DRIVER_FAILED' }, what);
+    Object.assign(image, { map: async () => answer });
+    await t.rejects(disk.read(filled(10, 0), 0), { code: 'DRIVER_FAILED' }, `${what}, later`);
+  }
+});
+
 t.test('errors are of one class', async (t) => {
   const disk = toyDisk(new ToyImage(CLUSTER, CLUSTER));
   const error = await disk.read(filled(1, 0), CLUSTER).catch((e: unknown) => e);

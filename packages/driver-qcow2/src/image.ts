@@ -111,6 +111,7 @@ export class Qcow2Image implements Image {
   readonly clusterSize: number;
   #view: ReadView;
   #reach: number | undefined;
+  #holes: Awaitable<boolean> | undefined;
 
   constructor(parts: ReadParts) {
     this.clusterSize = parts.geometry.clusterSize;
@@ -160,14 +161,28 @@ export class Qcow2Image implements Image {
     };
   }
 
+  /** Version 2 has none; opened for writing, it says so when one is added. */
   get bitmaps(): BitmapStore | undefined {
-    return this.#view.bitmaps;
+    const { bitmaps, parts } = this.#view;
+    return parts.header.version === 2 ? undefined : bitmaps;
   }
 
   map(offset: number, length: number): Awaitable<Extent> {
     const { mapper, parts } = this.#view;
     const extent = mapper.map(offset, length);
     return parts.encryption === undefined ? extent : parts.encryption.map(extent, offset);
+  }
+
+  mayHaveHoles(): Awaitable<boolean> {
+    this.#holes ??= this.#lookForHoles();
+    return this.#holes;
+  }
+
+  async #lookForHoles(): Promise<boolean> {
+    const { storage, header, geometry } = this.#view.parts;
+    const { isPreallocated } = await import('./check/preallocated.js');
+    this.#holes = await isPreallocated(storage, header, geometry);
+    return this.#holes;
   }
 
   async close(): Promise<void> {

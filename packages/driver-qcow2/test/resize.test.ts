@@ -192,6 +192,29 @@ t.test('an empty disk grows, and shrinks to nothing', async (t) => {
   t.same(await verify(storage), { corruptions: [], leaks: 0 });
 });
 
+for (const preallocation of ['metadata', 'falloc', 'full'] as const) {
+  t.test(`space is taken within the last cluster, too: ${preallocation}`, async (t) => {
+    for (const written of [false, true]) {
+      const storage = await newImage(M, { cluster_size: 2 * M });
+      const disk = await openDisk([storage], { writable: true });
+      if (written) {
+        await disk.write(filled(M, 7), 0);
+      }
+      await disk.resize(3 * M, { preallocation });
+      const space = [];
+      for await (const { kind, hostOffset, length } of disk.extents({ offset: M, length: M })) {
+        const held = hostOffset === undefined ? undefined : storage.map(hostOffset, length);
+        space.push([kind, length, held]);
+      }
+      t.same(space, [['data', M, { kind: 'data', length: M }]]);
+      const expected = new Uint8Array(3 * M).fill(written ? 7 : 0, 0, M);
+      t.ok(Buffer.compare(await content(disk), expected) === 0);
+      await disk.close();
+      t.same(await verify(storage), { corruptions: [], leaks: 0 });
+    }
+  });
+}
+
 t.test('a long growth tells how far it is and can be ended', async (t) => {
   const storage = await newImage(M, { cluster_size: 4096 });
   const disk = await openDisk([storage], { writable: true });

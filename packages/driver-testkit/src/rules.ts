@@ -27,7 +27,7 @@ const ALL = {
   ),
   'probe-1': rule(
     'BlockDriver.probe',
-    "The format's own images are recognised with a score above 1.",
+    "The format's own images are recognised with a score above 1, if they can be told by their first bytes.",
   ),
   'probe-2': rule(
     'BlockDriver.probe',
@@ -166,7 +166,7 @@ const ALL = {
   'create-4': rule('BlockDriver.create', 'The new image is durable when create resolves.'),
   'create-5': rule(
     'BlockDriver.create',
-    'A disk of any size from 0 up is made as large as asked, or up to the next sector, or refused.',
+    'A disk of any size from 0 to 1 MiB is made as large as asked, or up to the next sector; a larger one is, or is refused.',
   ),
   'create-6': rule('BlockDriver.create', 'A storage that fails makes create fail with its error.'),
   'create-7': rule('BlockDriver.create', 'The storage stays open.'),
@@ -176,7 +176,7 @@ const ALL = {
   ),
   'measure-1': rule(
     'BlockDriver.measure',
-    'A file has at least the required bytes and is never longer than when fully allocated.',
+    'A file that was just written has at most the required bytes, and never more than when fully allocated.',
   ),
   'abort-1': rule(
     'LongOperation.signal',

@@ -26,6 +26,8 @@ export interface ImageArgument {
   readonly imageOpts?: boolean | undefined;
   /** Format given with `-f` or the like. */
   readonly format?: string | undefined;
+  /** A list of options beside a file name; they go before those in a `json:` name. */
+  readonly options?: string | undefined;
 }
 
 /** The name taken apart. */
@@ -48,8 +50,11 @@ export interface OpenableName {
   readonly dataFile?: string | undefined;
   /** Passphrases of the images below. */
   readonly passphrases?: PassphraseSource | undefined;
+  /** Checks what depends on the size of a cluster, in bytes. */
+  readonly assertFits?: ((clusterSize: number) => void) | undefined;
 }
 
+const JSON_PREFIX = 'json:';
 /** Stands for `null`. */
 const NULL = false;
 const NOTHING_SAID = { options: undefined, passphrase: undefined };
@@ -66,11 +71,53 @@ export function readImageName(argument: ImageArgument, secrets: Secrets): Openab
     const name = fromOptions(parseImageOpts(text, deprecated), format, secrets);
     return { ...name, warnings: [...deprecated, ...(name.warnings ?? [])] };
   }
-  if (text.startsWith('json:')) {
-    return fromOptions(parseJsonName(text.slice('json:'.length)), format, secrets);
+  if (argument.options !== undefined) {
+    return fromPathAndOptions(text, argument.options, format, secrets);
   }
-  const path = text.startsWith('file:') ? plainPath(text.slice('file:'.length)) : text;
-  return { ...NOTHING_SAID, location: path, format };
+  if (text.startsWith(JSON_PREFIX)) {
+    return fromOptions(parseJsonName(text), format, secrets);
+  }
+  return { ...NOTHING_SAID, location: locationOf(text), format };
+}
+
+function locationOf(path: string): string {
+  return path.startsWith('file:') ? plainPath(path.slice('file:'.length)) : path;
+}
+
+function fromPathAndOptions(
+  path: string,
+  options: string,
+  format: string | undefined,
+  secrets: Secrets,
+): OpenableName {
+  const deprecated: string[] = [];
+  const keys = parseImageOpts(options, deprecated);
+  const named = path.startsWith(JSON_PREFIX) ? parseJsonName(path) : undefined;
+  const place = isProtocol(format ?? keys.get('driver')) ? 'filename' : 'file.filename';
+  for (const [key, value] of named ?? []) {
+    keys.set(key, keys.get(key) ?? value);
+  }
+  if (keys.has('file')) {
+    throw new Failure(
+      'Cannot reference an existing block device with additional options or a new filename',
+    );
+  }
+  if (named === undefined) {
+    if (keys.has(place) || !isProtocol(keys.get('file.driver') ?? 'file')) {
+      throw new Failure("Can't specify 'file' and 'filename' options at the same time");
+    }
+    keys.set(place, path);
+  }
+  const name = fromOptions(keys, format, secrets);
+  return {
+    ...name,
+    ...(named === undefined ? { location: locationOf(path) } : {}),
+    warnings: [...deprecated, ...(name.warnings ?? [])],
+  };
+}
+
+function isProtocol(driver: OptionValue | undefined): driver is 'file' | 'host_device' {
+  return driver === 'file' || driver === 'host_device';
 }
 
 function fromOptions(
@@ -92,13 +139,13 @@ function fromOptions(
   if (driver === '') {
     throw new Failure("Unknown driver ''");
   }
-  const protocol = driver === 'file' || driver === 'host_device';
+  const protocol = isProtocol(driver);
   const secret = take('encrypt.key-secret');
   const passphrases = takeBackingSecrets(keys, secrets);
   if ([...keys.keys()].some((key) => key.startsWith('image.'))) {
     return { ...NOTHING_SAID, location: filterLocation(driver, keys), format: 'raw' };
   }
-  takeRuntimeOptions(keys, driver);
+  const assertFits = takeRuntimeOptions(keys, driver);
   const location = protocol ? takeFilename(keys, driver) : takeFile(keys, driver);
   const below = takeBelow(keys);
   const dataFile = take('data-file.filename') ?? take('data-file.file.filename');
@@ -112,6 +159,7 @@ function fromOptions(
     secretId: secret === undefined ? undefined : String(secret),
     dataFile: dataFile === undefined ? undefined : plainPath(String(dataFile)),
     passphrases,
+    assertFits,
     ...below,
     ...(protocol ? { protocol: driver } : {}),
   };
@@ -228,9 +276,9 @@ function parseImageOpts(text: string, deprecated: string[]): NameKeys {
   return keys;
 }
 
-function parseJsonName(text: string): NameKeys {
+function parseJsonName(name: string): NameKeys {
   const keys: NameKeys = new Map();
-  const parsed = parse(text);
+  const parsed = parse(name.slice(JSON_PREFIX.length));
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
     throw new Failure('Invalid JSON object given');
   }

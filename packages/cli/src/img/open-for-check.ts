@@ -12,7 +12,14 @@ import { Failure } from '../command-line/failure.js';
 import type { Session } from '../command-line/session.js';
 import { openFailureText } from '../messages/open-failure.js';
 import { type ImageArgument, type OpenableName, readImageName } from './image-name.js';
-import { imageOf, type OpenImage, openFailure, WORKING_DIRECTORY, warnOf } from './open-image.js';
+import {
+  assertFits,
+  imageOf,
+  type OpenImage,
+  openFailure,
+  WORKING_DIRECTORY,
+  warnOf,
+} from './open-image.js';
 
 /**
  * Opens an image that may be damaged, without what it refers to.
@@ -49,6 +56,7 @@ export async function openForCheck(
         await assertBackingOpens(session, references, storage, backing);
       },
     });
+    await assertFits(name, [layer]);
     if (layer.image.encrypted === true && name.passphrase === undefined) {
       await closeLayers([layer]);
       throw new Failure("Parameter 'encrypt.key-secret' is required for cipher");

@@ -2,6 +2,7 @@ import {
   type BlockDriver,
   type CacheMode,
   ChainResolver,
+  closeLayers,
   Disk,
   DriverRegistry,
   type ImageName,
@@ -86,6 +87,7 @@ export async function openImage(
       references: options.references,
       metadataOnly: options.metadataOnly,
     });
+    await assertFits(name, chain.layers);
     const [top] = chain.layers;
     if (options.writable === true && name.format === undefined) {
       warnIfGuessed(session, text, top);
@@ -99,6 +101,23 @@ export async function openImage(
 /** The image that a name means, as the library takes it. */
 export function imageOf({ location, format, options, dataFile, backing }: OpenableName): ImageName {
   return { location, format, options, dataFile, backing };
+}
+
+/**
+ * Checks what could not be checked before the image was open, and closes it if that is wrong.
+ *
+ * @throws Failure
+ */
+export async function assertFits(
+  name: OpenableName,
+  layers: readonly [Layer, ...Layer[]],
+): Promise<void> {
+  try {
+    name.assertFits?.(layers[0].image.clusterSize);
+  } catch (error) {
+    await closeLayers(layers);
+    throw error;
+  }
 }
 
 /** Prints what is to be said of a name. */

@@ -2,6 +2,7 @@ import type { OptionValue } from 'lamella';
 import { Failure } from '../command-line/failure.js';
 import { isFlag } from '../command-line/option-list.js';
 import { parseSizeText } from '../command-line/size.js';
+import { assertCaches, assertCachesFit } from './cache-options.js';
 
 /** Checks a value, which is a text of `--image-opts` or a value of a `json:` name. */
 type Check = (value: string, key: string) => void;
@@ -95,12 +96,13 @@ const OF_FORMATS: Readonly<Record<string, Readonly<Record<string, Check>>>> = { 
  *
  * @param keys - of one image, `file.` before those of its file
  * @param format - the image's, where it is named; options of formats count for any until then
+ * @returns checks what depends on the size of a cluster, in bytes; throws a Failure, too
  * @throws Failure for a wrong value
  */
 export function takeRuntimeOptions(
   keys: Map<string, OptionValue>,
   format: string | undefined,
-): void {
+): (clusterSize: number) => void {
   const own = format === undefined ? OF_QCOW2 : (OF_FORMATS[format] ?? {});
   for (const [key, value] of [...keys]) {
     const ofFile = key.startsWith('file.') ? key.slice('file.'.length) : undefined;
@@ -113,6 +115,7 @@ export function takeRuntimeOptions(
     }
   }
   assertTogether(keys);
+  const given = new Map(keys);
   for (const key of [...keys.keys()]) {
     const ofFile = key.startsWith('file.') ? key.slice('file.'.length) : key;
     const known = ofFile === key ? key in own || isOverlapFlag(key) : ofFile in OF_FILES;
@@ -120,6 +123,7 @@ export function takeRuntimeOptions(
       keys.delete(key);
     }
   }
+  return (clusterSize) => assertCachesFit(given, clusterSize);
 }
 
 function isOverlapFlag(key: string): boolean {
@@ -142,15 +146,12 @@ function assertTogether(keys: ReadonlyMap<string, OptionValue>): void {
       'aio=native was specified, but it requires cache.direct=on, which was not specified.',
     );
   }
-  const total = sizeOf(keys.get('cache-size'));
-  for (const name of ['l2-cache-size', 'refcount-cache-size']) {
-    if (total !== undefined && (sizeOf(keys.get(name)) ?? 0) > total) {
-      throw new Failure(`${name} may not exceed cache-size`);
-    }
+  assertCaches(keys);
+  const checked = keys.get('overlap-check');
+  const template = keys.get('overlap-check.template');
+  if (checked !== undefined && template !== undefined && checked !== template) {
+    throw new Failure(
+      `Conflicting values for qcow2 options 'overlap-check' ('${checked}') and 'overlap-check.template' ('${template}')`,
+    );
   }
-}
-
-function sizeOf(value: OptionValue | undefined): number | undefined {
-  const bytes = value === undefined ? undefined : parseSizeText(String(value)).bytes;
-  return bytes === undefined ? undefined : Number(bytes);
 }

@@ -4,6 +4,7 @@ import { parseOptionList } from '../command-line/option-list.js';
 import type { Session } from '../command-line/session.js';
 import { type OpenableName, readImageName } from '../img/image-name.js';
 import {
+  assertFits,
   imageOf,
   openProblem,
   WORKING_DIRECTORY,
@@ -50,6 +51,7 @@ export async function openForShell(
       forceShare,
       cache: libraryCache(request),
     });
+    await assertFits(name, chain.layers);
     const [top] = chain.layers;
     if (writesFile && name.format === undefined && !again) {
       warnIfGuessed(session, path ?? top.storage.location, top);
@@ -94,17 +96,11 @@ function nameOf(session: Session, { path, format, options }: OpenRequest): Opena
   if (options === undefined) {
     return readImageName({ text: path ?? '', format }, session.secrets);
   }
-  if (path === undefined) {
-    // A word alone at the beginning is a flag.
-    const text = options.replace(/^([^=,]+)(?=,|$)/, '$1=on');
-    return readImageName({ text, imageOpts: true }, session.secrets);
-  }
-  if (parseOptionList(options).some(({ name }) => name === 'file' || name.startsWith('file.'))) {
-    throw new Failure("Can't specify 'file' and 'filename' options at the same time");
-  }
-  const text = `${options},file.filename=${path.replaceAll(',', ',,')}`;
-  const name = readImageName({ text, imageOpts: true }, session.secrets);
-  return { ...name, location: path };
+  // A word alone at the beginning is a flag.
+  const text = options.replace(/^([^=,]+)(?=,|$)/, '$1=on');
+  return path === undefined
+    ? readImageName({ text, imageOpts: true }, session.secrets)
+    : readImageName({ text: path, options: text }, session.secrets);
 }
 
 /** A filter is not the file that an error speaks of: what is under it counts as the image itself. */

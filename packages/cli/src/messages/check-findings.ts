@@ -4,8 +4,11 @@ const MISMATCH = /^cluster (\d+) has refcount (\d+) and (\d+) references$/;
 const REBUILD_WANTED = /^the refcount structure has to be rebuilt/;
 /** What can't be mended in place: clusters in use that count for nothing, and blocks that are nowhere. */
 const NEEDS_REBUILD =
-  /^(cluster \d+ has refcount 0 and|refcount table entry|refcount block \d+ is (at|referred))/;
-const FREED = /^cluster \d+ has refcount 1 and 0 references$/;
+  /^(cluster \d+ has refcount 0 and|refcount table entry|refcount block \d+ is (at|referred)|.* too far to let it grow$)/;
+const FREED = /^cluster \d+ has refcount \d+ and 0 references$/;
+
+/** Offsets from here on leave no room for a cluster below the largest file size. */
+const BEYOND_OFFSETS = 2 ** 63 - 2 ** 16;
 
 /** Text for a finding, by its parts; `verb` is `ERROR`, or `Repairing` for what was mended. */
 type Wording = (verb: string, ...parts: readonly string[]) => string;
@@ -72,6 +75,24 @@ const WORDINGS: readonly (readonly [RegExp, Wording])[] = [
   [
     /^refcount block (\d+) at byte \d+ is outside of the file$/,
     (verb, index) => `${verb} refcount block ${index} is outside image`,
+  ],
+  [
+    /^refcount block (\d+) at byte (\d+) is outside of the file, too far to let it grow$/,
+    (verb, index, offset) => {
+      const why = Number(offset) >= BEYOND_OFFSETS ? 'Invalid argument' : 'File too large';
+      return `${verb} refcount block ${index} is outside image\nERROR could not resize image: ${why}`;
+    },
+  ],
+  [
+    /^refcount table entry (\d+) has reserved bits set$/,
+    (_verb, index) => `ERROR refcount table entry ${index} has reserved bits set`,
+  ],
+  [
+    /^the cluster at byte (\d+) has more references than a refcount of \d+ bits? holds$/,
+    (_verb, offset) =>
+      `ERROR: overflow cluster offset=0x${hex(offset)}\n` +
+      'Use qemu-img amend to increase the refcount entry width or qemu-img convert to create a ' +
+      'clean copy if the image cannot be opened for writing',
   ],
   [
     /^refcount block (\d+) is referred to (\d+) times$/,

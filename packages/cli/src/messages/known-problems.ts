@@ -85,6 +85,11 @@ const KNOWN: readonly (readonly [problem: RegExp, text: KnownText])[] = [
     /^its data file has to be the whole disk, so the image can have no backing file$/,
     'Invalid argument',
   ],
+  [
+    /^encryption=on is another name of encrypt\.format$/,
+    "'encrypt.format' and its alias 'encryption' can't be used at the same time",
+  ],
+  [/^refcounts of \d+ bits cannot count \d+ references to one cluster$/, 'Invalid argument'],
   [/^an image with an external data file cannot have snapshots$/, 'Operation not supported'],
   [/^a bitmap can't have a granularity of \d+$/, 'Granularity must be power of 2 and at least 512'],
   [

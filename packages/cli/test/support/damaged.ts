@@ -161,6 +161,26 @@ export const METADATA: readonly Damage[] = [
     fields: (image) => [[Number(image.at(48)), 8, FAR]],
   },
   {
+    name: 'blockbeyond.qcow2',
+    of: 'plain.qcow2',
+    fields: (image) => [[Number(image.at(48)) + 8, 8, 0x7fff_ffff_ffff_0000n]],
+  },
+  {
+    name: 'blockbits.qcow2',
+    of: 'plain.qcow2',
+    fields: (image) => [[Number(image.at(48)) + 8, 8, 1n]],
+  },
+  {
+    name: 'blocktwice.qcow2',
+    of: 'plain.qcow2',
+    fields: (image) => [[Number(image.at(48)) + 8, 8, image.at(48)]],
+  },
+  {
+    name: 'overflow.qcow2',
+    of: 'narrow.qcow2',
+    fields: ({ l2, entry }) => [[l2 + 8, 8, entry]],
+  },
+  {
     name: 'noblock.qcow2',
     of: 'plain.qcow2',
     fields: (image) => [[Number(image.at(48)), 8, 0n]],

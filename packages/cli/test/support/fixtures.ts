@@ -18,6 +18,8 @@ const COMMANDS: readonly string[] = [
   'qemu-io v2.qcow2 -c "write -P 6 100k 100k"',
   'qemu-img create -q -f qcow2 -o extended_l2=on,lazy_refcounts=on,refcount_bits=8 ext.qcow2 1M',
   'qemu-io ext.qcow2 -c "write -P 8 3k 5k"',
+  'qemu-img create -q -f qcow2 -o refcount_bits=1 narrow.qcow2 1M',
+  'qemu-io narrow.qcow2 -c "write -P 5 0 200k"',
   'qemu-img convert -c -O qcow2 base.raw packed.qcow2',
   'qemu-img convert -c -O qcow2 -o compression_type=zstd base.raw zstd.qcow2',
   'qemu-img create -q -f qcow2 snap.qcow2 1M',

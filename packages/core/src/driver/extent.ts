@@ -34,7 +34,7 @@ export interface ZeroExtent {
   /** Whether space is reserved for the range all the same. */
   readonly allocated: boolean;
   /** Where that space is, if it is: byte offset within the image's storage. */
-  readonly offset?: number;
+  readonly offset?: number | undefined;
 }
 
 /** This layer holds nothing here: the backing layer answers, or zeroes where there is none. */
@@ -43,6 +43,8 @@ export interface UnallocatedExtent {
   readonly kind: 'unallocated';
   /** Bytes from the asked offset. */
   readonly length: number;
+  /** Where space is reserved for the range all the same: byte offset within the image's storage. */
+  readonly offset?: number | undefined;
 }
 
 /** The bytes are part of a unit that has to be decompressed as a whole. */

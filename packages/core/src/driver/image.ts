@@ -52,9 +52,10 @@ export interface ResizeContext {
    * Makes bytes read as zeroes by way of the image's own methods, with all that copy-on-write and encryption
    * need. For the cluster in which the disk ends; call it while {@link Image.size} reaches to the range's end.
    *
+   * @param asData - store the zeroes, so that they have the space that they take
    * @throws LamellaError as `Disk.writeZeroes`
    */
-  zero(offset: number, length: number): Promise<void>;
+  zero(offset: number, length: number, asData?: boolean): Promise<void>;
 }
 
 /**
@@ -96,6 +97,15 @@ export interface Image {
    * @throws LamellaError `CORRUPT`, `TRUNCATED`, `UNSUPPORTED`, `IO_ERROR`
    */
   map(offset: number, length: number): Awaitable<Extent>;
+
+  /**
+   * Whether the storage may have holes where the image says data, as where space was mapped in advance: who lists
+   * extents then asks the storage. {@link DataExtent.sparse} says the same of a single extent, of formats that map
+   * nothing themselves. False by default.
+   *
+   * @throws LamellaError `IO_ERROR`
+   */
+  mayHaveHoles?(): Awaitable<boolean>;
 
   /**
    * Where a write goes. Without this method the image is read-only.

@@ -9,12 +9,23 @@ import type { Storage } from '../storage/index.js';
  * @throws LamellaError `DRIVER_FAILED`
  */
 export function checkedLength(length: number, asked: number, { location }: Storage): number {
-  if (length >= 1 && length <= asked) {
+  if (Number.isInteger(length) && length >= 1 && length <= asked) {
     return length;
   }
-  throw new LamellaError(
-    'DRIVER_FAILED',
+  throw driverFault(
     `the driver answered for ${length} bytes when it was asked for ${asked}`,
-    { location, hint: 'This is a bug of the driver; report it to its author.' },
+    location,
   );
+}
+
+/** The error for an answer of a kind that there is not; the compiler knows that there is none. */
+export function unknownKind(extent: never, { location }: Storage): LamellaError {
+  return driverFault(`the driver answered with ${JSON.stringify(extent)}`, location);
+}
+
+function driverFault(problem: string, location: string): LamellaError {
+  return new LamellaError('DRIVER_FAILED', problem, {
+    location,
+    hint: 'This is a bug of the driver; report it to its author.',
+  });
 }

@@ -238,7 +238,10 @@ export class Engine {
     const backingSize = below?.image.size ?? missing;
     await change({
       backingSize,
-      zero: (offset, length) => this.#writer.zeroRange(offset, offset + length, true),
+      zero: (offset, length, asData = false) =>
+        asData
+          ? this.#writer.storeZeroes(offset, length)
+          : this.#writer.zeroRange(offset, offset + length, true),
     });
     const reach = Math.min(image.size, backingSize);
     if (reach > oldSize) {

@@ -24,11 +24,18 @@ export interface DiskExtent {
   readonly kind: 'data' | 'compressed' | 'zero' | 'unallocated' | 'missing';
   /** Number of the layer that answers, 0 for the top; undefined where none does. */
   readonly layer: number | undefined;
+  /** The same, or the number of the lowest layer that reaches there, where none answers. */
+  readonly depth: number;
   /**
    * Byte offset in the layer's storage, where the bytes (or their reserved space) have one. Ciphered bytes
    * have none: what is stored there is not what the guest reads.
    */
   readonly hostOffset: number | undefined;
+  /**
+   * Present for a run of `zero` that the format counts as data: the storage has a hole there, as where
+   * clusters were mapped in advance.
+   */
+  readonly preallocated?: true;
 }
 
 /** Whether a run is known to be zeroes, so that it need not be read. */
@@ -48,12 +55,14 @@ export async function* listExtents(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<DiskExtent, void, undefined> {
   let held: DiskExtent | undefined;
+  const holes = new HiddenHoles(stack);
   for (let position = start; position < end; ) {
     throwIfAborted(signal, stack.layers[0].storage.location);
     const located = await locator.locate(position, Math.min(end - position, MAX_STEP));
+    const hides = located.extent.kind === 'data' && (await holes.in(located.layer));
     let done = 0;
     while (done < located.extent.length) {
-      const answer = refine(stack, located, position + done, done);
+      const answer = refine(stack, located, position + done, done, hides);
       // A file with many holes has an answer for each at once: waiting would cost more than asking.
       const part = isPromise(answer) ? await answer : answer;
       done += part.length;
@@ -73,45 +82,87 @@ export async function* listExtents(
 /** The next part of a located extent, split where its storage has holes. */
 function refine(
   stack: LayerStack,
-  { layer, extent }: Located,
+  { layer, depth, extent }: Located,
   offset: number,
   done: number,
+  hides: boolean,
 ): Awaitable<DiskExtent> {
   const length = extent.length - done;
-  if (extent.kind === 'data' && extent.sparse === true && extent.cipher === undefined) {
+  if (extent.kind === 'data' && extent.cipher === undefined && (extent.sparse === true || hides)) {
     const hostOffset = extent.offset + done;
+    const place = { offset, layer, depth, hostOffset, mapped: extent.sparse !== true };
     const answer = extent.storage.map(hostOffset, length);
-    return isPromise(answer)
-      ? answer.then((known) => partOf(known, layer, offset, hostOffset))
-      : partOf(answer, layer, offset, hostOffset);
+    return isPromise(answer) ? answer.then((known) => partOf(known, place)) : partOf(answer, place);
   }
-  return { offset, length, kind: kindOf(stack, extent), layer, hostOffset: hostOffset(extent) };
+  return {
+    offset,
+    length,
+    kind: kindOf(stack, extent),
+    layer,
+    depth,
+    hostOffset: hostOffset(extent, done),
+  };
+}
+
+/** Where a part of the disk is said to be. */
+interface Place extends Pick<DiskExtent, 'offset' | 'layer' | 'depth' | 'hostOffset'> {
+  /** It is the format that says so. */
+  readonly mapped: boolean;
 }
 
 function partOf(
   { kind, length }: StorageExtent,
-  layer: number | undefined,
-  offset: number,
-  hostOffset: number,
+  { offset, layer, depth, hostOffset, mapped }: Place,
 ): DiskExtent {
-  return { offset, length, kind: kind === 'hole' ? 'zero' : 'data', layer, hostOffset };
+  if (kind === 'data') {
+    return { offset, length, kind, layer, depth, hostOffset };
+  }
+  const hole: DiskExtent = { offset, length, kind: 'zero', layer, depth, hostOffset };
+  return mapped ? { ...hole, preallocated: true } : hole;
+}
+
+/** Which layers have holes that their metadata does not tell of; each is asked once. */
+class HiddenHoles {
+  readonly #stack: LayerStack;
+  readonly #answers = new Map<number, boolean>();
+
+  constructor(stack: LayerStack) {
+    this.#stack = stack;
+  }
+
+  in(layer: number | undefined): Awaitable<boolean> {
+    return layer === undefined ? false : (this.#answers.get(layer) ?? this.#ask(layer));
+  }
+
+  async #ask(layer: number): Promise<boolean> {
+    const answer = (await this.#stack.layers[layer]?.image.mayHaveHoles?.()) ?? false;
+    this.#answers.set(layer, answer);
+    return answer;
+  }
 }
 
 function kindOf(stack: LayerStack, extent: Extent): DiskExtent['kind'] {
   return extent.kind === 'unallocated' && stack.missing !== undefined ? 'missing' : extent.kind;
 }
 
-function hostOffset(extent: Extent): number | undefined {
-  if (extent.kind === 'data') {
-    return extent.cipher === undefined ? extent.offset : undefined;
+/** Where a located extent stands, from `done` bytes of it on. */
+function hostOffset(extent: Extent, done: number): number | undefined {
+  switch (extent.kind) {
+    case 'compressed':
+      return undefined;
+    case 'data':
+      return extent.cipher === undefined ? extent.offset + done : undefined;
+    default:
+      return extent.offset === undefined ? undefined : extent.offset + done;
   }
-  return extent.kind === 'zero' ? extent.offset : undefined;
 }
 
 function join(left: DiskExtent, right: DiskExtent): DiskExtent | undefined {
   const continues =
     left.kind === right.kind &&
     left.layer === right.layer &&
+    left.depth === right.depth &&
+    left.preallocated === right.preallocated &&
     (left.hostOffset === undefined
       ? right.hostOffset === undefined
       : right.hostOffset === left.hostOffset + left.length);

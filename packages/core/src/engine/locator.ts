@@ -6,6 +6,8 @@ import type { LayerStack } from './layers.js';
 export interface Located {
   /** Number of the layer that answers, 0 for the top; undefined when none holds the range. */
   readonly layer: number | undefined;
+  /** The layer that answers; where none holds the range, the lowest one that reaches there. */
+  readonly depth: number;
   /** What it answers. `unallocated` only where no layer holds the range. */
   readonly extent: Extent;
 }
@@ -26,19 +28,25 @@ export class Locator {
    */
   async locate(offset: number, length: number): Promise<Located> {
     let rest = length;
+    let reserved: number | undefined;
     for (const [layer, { image, storage }] of this.#stack.layers.entries()) {
       if (offset >= image.size) {
-        return { layer: undefined, extent: { kind: 'zero', length: rest, allocated: false } };
+        const allocated = reserved !== undefined;
+        const extent: Extent = { kind: 'zero', length: rest, allocated, offset: reserved };
+        return { layer: undefined, depth: layer - 1, extent };
       }
       const asked = Math.min(rest, image.size - offset);
       const extent = await image.map(offset, asked);
       checkedLength(extent.length, asked, storage);
       if (extent.kind !== 'unallocated') {
-        return { layer, extent };
+        return { layer, depth: layer, extent };
       }
       rest = extent.length;
+      reserved = extent.offset;
     }
-    return { layer: undefined, extent: { kind: 'unallocated', length: rest } };
+    const depth = this.#stack.layers.length - 1;
+    const extent: Extent = { kind: 'unallocated', length: rest, offset: reserved };
+    return { layer: undefined, depth, extent };
   }
 
   /** Whether an unallocated cluster of the top layer at this offset would read as zeroes. */

@@ -2,7 +2,7 @@ import { type Awaitable, isPromise } from '../bytes/index.js';
 import type { Extent } from '../driver/index.js';
 import type { Storage } from '../storage/index.js';
 import { readCiphered } from './cipher-io.js';
-import { checkedLength } from './contract.js';
+import { checkedLength, unknownKind } from './contract.js';
 import { guestOf } from './guest.js';
 import { type LayerStack, missingBackingError } from './layers.js';
 import { Pending } from './pending.js';
@@ -44,7 +44,7 @@ export class Reader {
       return inside <= 0 ? undefined : this.read(depth, buffer.subarray(0, inside), offset);
     }
     const extent = layer.image.map(offset, buffer.length);
-    return isPromise(extent) || extent.length < buffer.length
+    return isPromise(extent) || extent.length !== buffer.length
       ? this.#readPieces(depth, extent, buffer, offset)
       : this.#readExtent(depth, extent, buffer, offset);
   }
@@ -71,6 +71,11 @@ export class Reader {
         }
         return bytes.then((loaded) => buffer.set(loaded));
       }
+      default:
+        throw unknownKind(
+          extent,
+          this.#stack.layers[depth]?.storage ?? this.#stack.layers[0].storage,
+        );
     }
   }
 

@@ -108,6 +108,11 @@ export class Writer {
     }
   }
 
+  /** Stores zeroes as data, not many: no more than of a cluster; the caller has seen to it as for {@link zeroRange}. */
+  async storeZeroes(offset: number, length: number): Promise<void> {
+    await this.#store(new Uint8Array(length), offset);
+  }
+
   /** Makes a range read as zeroes; the caller has seen to it that nothing else is under way there. */
   async zeroRange(offset: number, end: number, unmap: boolean): Promise<void> {
     for (let position = offset; position < end; ) {

@@ -145,7 +145,7 @@ function kindOf(extent: DiskExtent | undefined): Kind {
 
 function classOf(extent: DiskExtent | undefined): string {
   const stored = extent?.kind === 'compressed' ? 'compressed' : kindOf(extent);
-  return `${stored} ${extent?.layer !== undefined}`;
+  return `${stored} ${extent?.layer !== undefined} ${extent?.preallocated === true}`;
 }
 
 /** Compares one step after the other, in memory that it uses again. */

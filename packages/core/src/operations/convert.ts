@@ -41,7 +41,8 @@ export interface ConvertOptions extends LongOperation {
   readonly compress?: boolean | undefined;
   /**
    * Shortest run of zero bytes that is left out or written as zeroes instead of data; 4096 by default. 0
-   * writes everything, holes included.
+   * writes everything, holes included. What is written begins and ends at multiples of the largest power of 2 in
+   * it. Compressed clusters are left out one by one, unless it is 0.
    */
   readonly sparse?: number | undefined;
   /** The target reads as zeroes everywhere, so zeroes need no writing. False by default. */
@@ -139,11 +140,14 @@ class Copier {
     this.#options = options;
     const compress = options.compress === true;
     const { clusterSize = 1, subclusterSize = clusterSize } = target.openLayers[0]?.image ?? {};
-    this.#sparse = options.sparse ?? DEFAULT_SPARSE;
+    const sparse = options.sparse ?? DEFAULT_SPARSE;
+    // A compressed cluster takes space of its own, so every one of zeroes is left out.
+    this.#sparse = compress ? Math.min(sparse, clusterSize) : sparse;
     // Part of a cluster costs as much space as all of it, and more requests.
     this.#unit = compress ? clusterSize : Math.min(MAX_UNIT, subclusterSize);
-    const smallest = Math.max(ZERO_GRANULE, Math.min(this.#sparse, DEFAULT_SPARSE));
-    this.#granule = Math.max(this.#unit, smallest);
+    // Data begins and ends where requests are quick, if the runs of zeroes between are as long.
+    const even = 2 ** Math.floor(Math.log2(Math.max(ZERO_GRANULE, this.#sparse)));
+    this.#granule = Math.max(this.#unit, even);
     const plain = options.pace === undefined ? CHUNK : PACED_CHUNK;
     this.#chunk = compress ? Math.max(COMPRESSED_CHUNK, clusterSize) : plain;
     // No cluster is decoded twice, and runs of zeroes are looked for in pieces that can hold one.

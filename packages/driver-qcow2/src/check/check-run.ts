@@ -87,9 +87,10 @@ export class CheckRun {
     const last = Math.floor((offset + length - 1) / clusterSize);
     for (let cluster = Math.floor(offset / clusterSize); cluster <= last; cluster += 1) {
       if (!this.counts.increment(cluster)) {
+        const start = cluster * clusterSize;
         this.tally.corruption(
-          `more references to a cluster than a refcount of ${this.geometry.refcountBits} bits holds`,
-          cluster * clusterSize,
+          `the cluster at byte ${start} has more references than a refcount of ${this.geometry.refcountBits} bits holds`,
+          start,
         );
       }
     }

@@ -53,6 +53,7 @@ async function walkOutside(run: CheckRun, index: number, offset: number): Promis
   } else if (run.mending) {
     run.rebuild = true;
   }
-  const problem = `refcount block ${index} at byte ${offset} is outside of the file`;
+  const far = run.mending && !reachable ? ', too far to let it grow' : '';
+  const problem = `refcount block ${index} at byte ${offset} is outside of the file${far}`;
   tally.corruption(problem, refcounts.offset + index * 8, reachable);
 }

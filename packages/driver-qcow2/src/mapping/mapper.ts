@@ -208,9 +208,7 @@ export class Mapper {
       return false;
     }
     const own = this.#host(slice, entry);
-    return (
-      status === 'unallocated' || (own === host && (status === 'zero' || (own ?? 0) < this.#end))
-    );
+    return own === host && (status !== 'data' || (own ?? 0) < this.#end);
   }
 
   #status(slice: CachedSlice, entry: number, subcluster: number): SubclusterStatus {
@@ -236,7 +234,8 @@ export class Mapper {
     length: number,
   ): Extent {
     if (status === 'unallocated') {
-      return { kind: 'unallocated', length };
+      const offset = host === undefined ? undefined : host + inCluster;
+      return { kind: 'unallocated', length, offset };
     }
     if (status === 'zero') {
       return host === undefined

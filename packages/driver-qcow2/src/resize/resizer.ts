@@ -73,7 +73,9 @@ export class Resizer {
       if (geometry.externalData) {
         await growDataFile(data, from, to, options);
       }
-      await this.#zeroTail(Math.min(to, alignUp(from, geometry.clusterSize)), from, backingSize);
+      const takesSpace = (options.preallocation ?? 'off') !== 'off';
+      const tail = Math.min(to, alignUp(from, geometry.clusterSize));
+      await this.#zeroTail(tail, from, backingSize, takesSpace);
       if (neededL1(to, geometry) > header.l1Size) {
         await image.restructure((parts, now) => growL1(parts, now, to));
       }
@@ -110,16 +112,23 @@ export class Resizer {
    * Zeroes what the cluster in which the disk ends holds behind that end.
    *
    * @param backingSize - how far a layer below would show through, in bytes
+   * @param takesSpace - the zeroes are to have space of their own
    */
-  async #zeroTail(to: number, from: number, backingSize: number): Promise<void> {
+  async #zeroTail(
+    to: number,
+    from: number,
+    backingSize: number,
+    takesSpace = false,
+  ): Promise<void> {
     if (from >= to) {
       return;
     }
     const image = this.#image;
     try {
       image.reachTo(to);
-      if ((await image.map(from, to - from)).kind !== 'unallocated' || backingSize > from) {
-        await this.#context.zero(from, to - from);
+      const { kind } = await image.map(from, to - from);
+      if (takesSpace || kind !== 'unallocated' || backingSize > from) {
+        await this.#context.zero(from, to - from, takesSpace);
       }
       await image.flush();
     } finally {

@@ -134,7 +134,8 @@ function addClearing(group: CheckGroup, subject: Subject, what: string, sizeOf: 
     group.add('backing-4', `${kind}, below is ${what}`, async () => {
       const { storage, backing, expected, size, unit } = await overlay(subject, sizeOf);
       const disk = await subject.disk(storage, { writable: true, backing });
-      const [start, length] = [unit * 2, unit * 5];
+      const start = Math.min(unit * 2, Math.floor(size / 4));
+      const length = Math.min(unit * 5, size - start);
       if (kind === 'written, then discarded') {
         await disk.write(pattern(6, start, length), start);
         expected.set(pattern(6, start, length), start);

@@ -177,7 +177,10 @@ async function makeOfSize(subject: Subject, size: number): Promise<undefined> {
   const refused = await attempt(subject, storage, creation);
   if (refused !== undefined) {
     must(size > MIB || refused.code !== 'LIMIT_EXCEEDED', 'a small disk is too large');
-    must(size > MIB, `refused: ${refused.message}`);
+    must(
+      size > MIB,
+      `refused, though disks of up to 1 MiB may be made up to the next sector: ${refused.message}`,
+    );
     must(/^(INVALID_ARGUMENT|LIMIT_EXCEEDED|UNSUPPORTED)$/.test(refused.code), refused.message);
     return undefined;
   }
@@ -289,7 +292,7 @@ async function tryOption(
     `'${name}' was made as ${creation.options[name]} and is reported as ${reported}`,
   );
   await disk.close();
-  await mustBeSound(subject, storage);
+  await mustBeSound(subject, storage, { kind: 'another' });
   return undefined;
 }
 
@@ -374,6 +377,10 @@ function addMeasure(group: CheckGroup, subject: Subject): void {
       must(
         storage.size <= fullyAllocated,
         `the file has ${storage.size} of ${fullyAllocated} bytes`,
+      );
+      must(
+        storage.size <= required,
+        `the file has ${storage.size} bytes, more than the ${required} that were said to be required`,
       );
       must(
         share < 1 || storage.size >= required - (await subject.unit()),

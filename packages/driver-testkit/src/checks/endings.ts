@@ -69,7 +69,8 @@ function closeChecks(subject: Subject): readonly Check[] {
         const storage = CrashStorage.from(bytes);
         const disk = await subject.disk(storage, { writable: true, backing });
         const expected = content.slice();
-        for (const offset of [0, unit + 3, unit * 6, content.length - 20]) {
+        const last = content.length - 20;
+        for (const offset of [0, unit + 3, Math.min(unit * 6, last - 20), last]) {
           await disk.write(pattern(2, offset, 20), offset);
           expected.set(pattern(2, offset, 20), offset);
         }

@@ -1,8 +1,10 @@
 import type { Disk } from '@lamella/core';
-import { pattern, sameBytes, storageContent } from '../model/bytes.js';
+import { pattern, randomSource, sameBytes, storageContent } from '../model/bytes.js';
+import { CrashStorage } from '../storage/crash-storage.js';
+import { LastingStorage } from '../storage/lasting-storage.js';
 import type { NamedSample, Subject } from '../subject/subject.js';
-import { type Check, CheckGroup, must, mustBeTyped, mustEqual, needing } from './check.js';
-import { mustBeSound, readAll, reopened, startFrom } from './disks.js';
+import { type Check, CheckGroup, must, mustBeTyped, mustEqual, needing, under } from './check.js';
+import { memoryOf, mustBeSound, readAll, reopened, startFrom } from './disks.js';
 
 const SECTOR = 512;
 
@@ -21,6 +23,17 @@ const SHRINKS: readonly (readonly [string, (size: number, unit: number) => numbe
   ['to nothing', () => 0],
 ];
 
+/** Changes of size in which the machine stops: one that tables have room for, one that they have not, one back. */
+const CRASHING: readonly (readonly [string, SizeOf])[] = [
+  ['larger by a cluster', (size, unit) => size + unit],
+  ['larger by many clusters', (size, unit) => size + unit * 37],
+  ['smaller by some clusters', (size, unit) => Math.max(0, size - unit * 4)],
+];
+/** Crashes that are tried at each moment of a change of size. */
+const CRASHES = 3;
+/** Most moments. */
+const MOMENTS = 20;
+
 /** Disks that change their size. */
 export function resizeChecks(subject: Subject): readonly Check[] {
   const group = new CheckGroup('resize');
@@ -33,6 +46,9 @@ export function resizeChecks(subject: Subject): readonly Check[] {
     }
     for (const [what, sizeOf] of SHRINKS) {
       addShrink(group, subject, start, what, sizeOf);
+    }
+    for (const [what, sizeOf] of CRASHING) {
+      addCrash(group, subject, start, what, sizeOf);
     }
     for (const size of [2 ** 53 - 1, 2 ** 53 - 512, 2 ** 52]) {
       addRefusal(group, subject, start, size);
@@ -127,6 +143,54 @@ function addShrink(
       await disk.close();
       mustEqual(await reopened(subject, storage, sample.backing), expected, 'reopened');
       await mustBeSound(subject, storage);
+    }),
+  );
+}
+
+/** A stop of the machine while the size changes leaves the old size or the new one, and the bytes of both. */
+function addCrash(
+  group: CheckGroup,
+  subject: Subject,
+  start: NamedSample,
+  what: string,
+  sizeOf: SizeOf,
+): void {
+  group.add(
+    'crash-1',
+    `a stop while it becomes ${what}: ${start.name}`,
+    needing(subject, 'resize', async () => {
+      const { image, content, backing } = await start.get();
+      const size = sizeOf(content.length, await subject.unit());
+      const storage = CrashStorage.from(image);
+      const disk = await subject.disk(new LastingStorage(storage), { writable: true, backing });
+      const before = storage.moment;
+      try {
+        await disk.resize(size);
+      } catch (error) {
+        mustBeTyped(error, 'resize');
+        await disk.close();
+        return 'the size is refused';
+      }
+      await disk.close();
+      const random = randomSource(subject.seed(`resize ${what} ${start.name}`));
+      const step = Math.max(1, Math.ceil((storage.moment - before) / MOMENTS));
+      const kept = Math.min(size, content.length);
+      for (let moment = before; moment <= storage.moment; moment += step) {
+        for (let crash = 0; crash < CRASHES; crash += 1) {
+          const state = memoryOf(await storageContent(storage.afterCrash(moment, random)));
+          const found = await reopened(subject, state, backing);
+          must(found.length >= kept, `the disk has ${found.length} bytes after a crash`);
+          mustEqual(found.subarray(0, kept), content.subarray(0, kept), 'after a crash the disk');
+          must(
+            found.subarray(content.length).every((byte) => byte === 0),
+            'after a crash the new bytes are not zero',
+          );
+          // Formats that mark open images are in order again once someone has opened and closed them.
+          await (await subject.disk(state, { writable: true, backing })).close();
+          await under('crash-2', () => mustBeSound(subject, state, { leaks: 'allowed' }));
+        }
+      }
+      return undefined;
     }),
   );
 }

@@ -51,7 +51,8 @@ export function togetherChecks(subject: Subject): readonly Check[] {
           const expected = sample.content.slice();
           const step = Math.max(8, Math.floor(unit / 24));
           const writes: Promise<void>[] = [];
-          for (let at = unit * 4; at < unit * 7; at += step) {
+          const end = Math.min(unit * 7, expected.length - step);
+          for (let at = Math.max(0, end - unit * 3); at < end; at += step) {
             const bytes = pattern(4, at, step - 3);
             expected.set(bytes, at);
             writes.push(disk.write(bytes, at));

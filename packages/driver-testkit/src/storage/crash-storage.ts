@@ -54,7 +54,7 @@ export class CrashStorage extends WrappedStorage {
    */
   constructor(inner: Storage, start: Uint8Array, options: CrashStorageOptions = {}) {
     super(inner);
-    this.#start = start.slice();
+    this.#start = new Uint8Array(start);
     this.timeline = options.timeline ?? new Timeline();
     this.#delay = options.delay;
   }

@@ -29,7 +29,10 @@ export interface SampleSource {
 export interface CreationManifest {
   /** Create options of all images, beside the defaults. */
   readonly options?: OptionValues | undefined;
-  /** Bytes of their disks; by default about twenty clusters, at least 256 KiB. */
+  /**
+   * Bytes of their disks; by default about twenty clusters, at least 256 KiB and at most 4 MiB. Checks that need more
+   * clusters than that makes are skipped.
+   */
   readonly size?: number | undefined;
   /** Names of create options that are not tried by themselves, such as those that name another file. */
   readonly untried?: readonly string[] | undefined;
@@ -42,6 +45,8 @@ export interface CreationManifest {
  * image that offers it fails. Not mentioned: it is tested where the image offers it.
  */
 export interface Abilities {
+  /** Is told by its first bytes (`BlockDriver.probe`); `false` where the magic number stands elsewhere. */
+  readonly probe?: boolean | undefined;
   /** Takes writes (`Image.place`). */
   readonly write?: boolean | undefined;
   /** Zeroes by metadata (`Image.zero`). */

@@ -51,7 +51,9 @@ export class Subject {
     this.#source = source;
     this.manifest = manifest;
     this.starts = manifest.create === undefined ? [] : this.#ownImages();
-    const given = (manifest.samples ?? []).map((sample) => once(sample.name, () => sample.make()));
+    const given = (manifest.samples ?? []).map((sample) =>
+      once(sample.name, async () => plain(await sample.make())),
+    );
     this.samples = [...this.starts, ...given];
   }
 
@@ -89,6 +91,9 @@ export class Subject {
     const driver = this.driver();
     if (ability === 'backing') {
       return driver.supportsBacking === true;
+    }
+    if (ability === 'probe') {
+      return driver.probe !== undefined;
     }
     if (ability === 'measure') {
       return driver.measure !== undefined;
@@ -219,8 +224,10 @@ export class Subject {
     await write(unit * 5 + Math.floor(unit / 3), Math.floor(unit / 3));
     await write(unit * 9, unit * 2 + 100);
     await write(content.length - 700, 700);
-    await disk.writeZeroes(unit, unit);
-    content.fill(0, unit, unit * 2);
+    if (content.length >= unit * 2) {
+      await disk.writeZeroes(unit, unit);
+      content.fill(0, unit, unit * 2);
+    }
     await disk.close();
     return { image: await storageContent(storage), content, backing: start.backing };
   }
@@ -248,6 +255,15 @@ export class Subject {
 }
 
 const METHODS = ['place', 'zero', 'discard', 'resize', 'check'] as const;
+
+/** In arrays of our own, whose `slice` copies: that of a `Buffer` does not. */
+function plain({ image, content, backing }: SampleImage): SampleImage {
+  return {
+    image: new Uint8Array(image),
+    content: new Uint8Array(content),
+    backing: backing === undefined ? undefined : new Uint8Array(backing),
+  };
+}
 
 function once(name: string, make: () => SampleImage | Promise<SampleImage>): NamedSample {
   let made: Promise<SampleImage> | undefined;

@@ -27,6 +27,10 @@ const EVENTS: Readonly<Partial<Record<StorageCall['method'], readonly BlkdebugEv
   flush: ['flush_to_os', 'flush_to_disk'],
 };
 
+/** What is raised before a flush with nothing to make durable. */
+const IDLE_FLUSH: readonly BlkdebugEvent[] = ['flush_to_os'];
+const CHANGES: ReadonlySet<StorageCall['method']> = new Set(['write', 'writeZeroes', 'discard']);
+
 /** The same for the guest's data. */
 const GUEST_EVENTS: Readonly<Partial<Record<StorageCall['method'], readonly BlkdebugEvent[]>>> = {
   ...EVENTS,
@@ -42,6 +46,8 @@ export class FaultStorage extends InterceptedStorage {
   /** What reads and writes the guest's data. */
   readonly guest: Storage;
   readonly #machine: RuleMachine;
+  /** Whether something was changed since the last flush: without that, a flush goes no further than to the system. */
+  #changed = false;
 
   constructor(inner: Storage, rules: Rules) {
     super(inner);
@@ -59,7 +65,8 @@ export class FaultStorage extends InterceptedStorage {
     events: typeof EVENTS,
     from = 0,
   ): Awaitable<T> {
-    const raised = events[call.method] ?? [];
+    const idle = call.method === 'flush' && !this.#changed;
+    const raised = idle ? IDLE_FLUSH : (events[call.method] ?? []);
     for (const [index, event] of raised.entries()) {
       if (index >= from) {
         this.#machine.raise(event);
@@ -69,10 +76,15 @@ export class FaultStorage extends InterceptedStorage {
         }
       }
     }
-    const type = TYPES[call.method];
+    // A change that fails may have been made in part.
+    this.#changed ||= CHANGES.has(call.method);
+    const type = idle ? undefined : TYPES[call.method];
     const errno = type === undefined ? undefined : this.#machine.check({ ...call, type });
     if (errno !== undefined) {
       return Promise.reject(injectedError(errno, this.location, call.offset));
+    }
+    if (call.method === 'flush') {
+      this.#changed = false;
     }
     const result = proceed();
     return call.method === 'write' || call.method === 'writeZeroes' ? this.#done(result) : result;

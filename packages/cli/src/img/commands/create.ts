@@ -186,9 +186,11 @@ async function completeFromBacking(
   const resolver = session.lamella.container.resolve(ChainResolver);
   const target = session.lamella.container.resolve(StorageRegistry).resolve(filename);
   const reference = { location: file, format: typeof format === 'string' ? format : undefined };
-  const name = resolver.resolveReference(reference, target.location);
+  let location = file;
   let chain: Awaited<ReturnType<ChainResolver['open']>>;
   try {
+    const name = resolver.resolveReference(reference, target.location);
+    location = name.location;
     chain = await resolver.open(name, {
       dataFilesBeside: WORKING_DIRECTORY,
       metadataOnly: true,
@@ -197,7 +199,7 @@ async function completeFromBacking(
     if (!isLamellaError(error)) {
       throw error;
     }
-    throw new Failure(`${openFailureText(error, name.location)}\nCould not open backing image.`, {
+    throw new Failure(`${openFailureText(error, location)}\nCould not open backing image.`, {
       cause: error,
     });
   }

@@ -69,7 +69,7 @@ export const mapDefinition: CommandDefinition<MapSettings> = {
       let first = true;
       for await (const extent of disk.extents({ offset, length })) {
         if (json) {
-          session.out(`${first ? '' : ',\n'}${jsonRow(extent, image)}`);
+          session.out(`${first ? '' : ',\n'}${jsonRow(extent)}`);
         } else if (extent.kind === 'data') {
           session.out(humanRow(extent, image));
         } else if (extent.kind === 'compressed') {
@@ -128,16 +128,16 @@ function hex(value: number): string {
   return value === 0 ? '0' : `0x${value.toString(16)}`;
 }
 
-function jsonRow(extent: DiskExtent, { layers }: OpenImage): string {
-  const { offset, length, kind, layer, hostOffset } = extent;
+function jsonRow(extent: DiskExtent): string {
+  const { offset, length, kind, layer, depth, hostOffset, preallocated } = extent;
   const zero = readsAsZeroes(extent);
   const fields = [
     `"start": ${offset}`,
     `"length": ${length}`,
-    `"depth": ${layer ?? layers.length - 1}`,
+    `"depth": ${depth}`,
     `"present": ${layer !== undefined}`,
     `"zero": ${zero}`,
-    `"data": ${!zero}`,
+    `"data": ${!zero || preallocated === true}`,
     `"compressed": ${kind === 'compressed'}`,
     ...(hostOffset === undefined ? [] : [`"offset": ${hostOffset}`]),
   ];

@@ -6,6 +6,7 @@ import { CommandFailure, WrongUsage } from '../command-failure.js';
 import { openForShell } from '../open-image.js';
 import { OpenSettings } from '../open-settings.js';
 import type { OpenedImage, OpenRequest } from '../opened-image.js';
+import { changesOf } from '../reopen-options.js';
 import type { Shell } from '../shell.js';
 
 /** `open`. */
@@ -70,13 +71,6 @@ export const CLOSE: ImageCommand = {
   },
 };
 
-/** Options of an image that may be changed while it is open. */
-const CHANGEABLE =
-  /^(file\.)?(read-only|cache\.(direct|no-flush|writeback)|auto-read-only|discard|detect-zeroes|force-share)$/;
-/** The same for qcow2 images alone. */
-const CHANGEABLE_IN_QCOW2 =
-  /^(lazy-refcounts|pass-discard-.*|discard-no-unref|overlap-check.*|l2-cache-.*|refcount-cache-size|cache-size|cache-clean-interval)$/;
-
 /** `reopen`. */
 export const REOPEN: ImageCommand = {
   name: 'reopen',
@@ -119,7 +113,7 @@ export const REOPEN: ImageCommand = {
       throw new WrongUsage();
     }
     const given = { mode: writable !== undefined, cache: cache !== undefined };
-    const changes = changesOf(name, options, given, image.disk.format);
+    const changes = asCommand(name, () => changesOf(options, given, image));
     const request: OpenRequest = {
       ...image.request,
       writable: writable ?? changes.writable ?? image.writable,
@@ -128,47 +122,6 @@ export const REOPEN: ImageCommand = {
     await reopen(shell, image, request);
   },
 };
-
-function changesOf(
-  program: string,
-  options: string,
-  given: { readonly mode: boolean; readonly cache: boolean },
-  format: string,
-): { readonly writable?: boolean; readonly cache?: CacheMode } {
-  const values = new Map(
-    (options === '' ? [] : parseOptionList(options)).map(({ name, value }) => [
-      name,
-      value ?? 'on',
-    ]),
-  );
-  const readOnly = values.get('read-only');
-  if (readOnly !== undefined && given.mode) {
-    throw new CommandFailure(`${program}: Cannot set both -r/-w and 'read-only'`, 'error');
-  }
-  const direct = values.get('cache.direct');
-  const noFlush = values.get('cache.no-flush');
-  if (given.cache && (direct !== undefined || noFlush !== undefined)) {
-    throw new CommandFailure(`${program}: Cannot set both -c and the cache options`, 'error');
-  }
-  for (const name of values.keys()) {
-    const known = format === 'qcow2' && CHANGEABLE_IN_QCOW2.test(name);
-    if (!known && !CHANGEABLE.test(name)) {
-      const option = name.replace(/^file\./, '');
-      throw new CommandFailure(`${program}: Cannot change the option '${option}'`, 'error');
-    }
-  }
-  if (readOnly === 'on') {
-    throw new CommandFailure(
-      `${program}: Read-only block node '#block0' cannot support read-write users`,
-      'error',
-    );
-  }
-  const cache = noFlush === 'on' ? 'unsafe' : direct === 'on' ? 'none' : undefined;
-  return {
-    ...(readOnly === undefined ? {} : { writable: true }),
-    ...(cache === undefined ? {} : { cache }),
-  };
-}
 
 /** Opens the image anew, or as it was if that fails. A throw-away layer must not be lost and stays open. */
 async function reopen(shell: Shell, image: OpenedImage, request: OpenRequest): Promise<void> {
