@@ -15,6 +15,8 @@ compareAll([
   'resize -f raw base.raw +0',
   'resize -f raw --preallocation=full base.raw +64k',
   'resize -f raw --shrink --preallocation=falloc base.raw 64k',
+  'resize -f raw --preallocation=full base.raw 64k',
+  'resize --preallocation=metadata plain.qcow2 512k',
   'resize plain.qcow2 2M',
   'resize plain.qcow2 +64k',
   'resize over.qcow2 4M',

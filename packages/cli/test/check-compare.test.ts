@@ -6,6 +6,7 @@ compareAll([
   ...['over', 'top', 'plain', 'v2', 'ext', 'packed', 'zstd', 'snap', 'bits', 'orphan'].flatMap(
     (name) => [`check ${name}.qcow2`, `check --output=json ${name}.qcow2`],
   ),
+  'create -q -f qcow2 -o preallocation=metadata t.qcow2 64k && resize t.qcow2 2M && check t.qcow2',
   'check plain.qed',
   'check --output=json plain.qed',
   'check base.raw',

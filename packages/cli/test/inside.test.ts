@@ -85,6 +85,8 @@ compareAll([
   'measure --size 1G',
   'measure --size 1G -O qcow2',
   'measure --size 1G -O qcow2 -o cluster_size=4k',
+  'measure --size 2P -O qcow2',
+  'measure -l snapshot.foo=1',
   'measure --output=json --size 1G -O qcow2',
   'measure -O qcow2 base.raw',
   'measure -O qcow2 plain.qcow2',

@@ -1,11 +1,22 @@
 import { type Case, compareAll } from './io/differential.js';
 import { newerUsage } from './io/newer.js';
 import { on } from './io/on.js';
+import type { Outcome } from './support/in-process.js';
 
 const ZEROES = 'zeroes over zeroes: which of the ways to store nothing is taken';
 const SUBCLUSTERS = 'QEMU zeroes whole subclusters that are zeroes already around a smaller range';
 const NO_DISCARD = 'QEMU discards nothing in QED images';
 const QED_FALLBACK = 'QEMU zeroes nothing in QED images by metadata when told not to write';
+
+const V2_ZEROES =
+  'QEMU refuses in version 2 whatever there is; ours where zeroes would have to be written';
+
+function secondSucceeds(outcome: Outcome): Outcome {
+  const refused = 'write failed: Operation not supported\n';
+  const done =
+    'wrote 3/3 bytes at offset 1\n3 bytes, 1 ops; 00.00 sec (1 KiB/sec and 1.0000 ops/sec)\n';
+  return { ...outcome, stdout: outcome.stdout.replace(refused + refused, refused + done) };
+}
 
 /** What is tried on every image; the second part says what may differ, for which images. */
 function casesOf(image: string): readonly Case[] {
@@ -50,7 +61,12 @@ function casesOf(image: string): readonly Case[] {
         ]
       : image === 'ext.qcow2'
         ? [{ run: on(image, 'write -zn 64k 64k'), ignorePlaces: true, because: SUBCLUSTERS }]
-        : [on(image, 'write -zn 64k 64k', 'write -zn 1 3', 'read 64k 64k', 'map')]),
+        : [
+            {
+              run: on(image, 'write -zn 64k 64k', 'write -zn 1 3', 'read 64k 64k', 'map'),
+              ...(image === 'v2.qcow2' ? { because: V2_ZEROES, corrected: secondSucceeds } : {}),
+            },
+          ]),
     on(image, 'writev -P 7 1000 512 1024 1', 'readv -P 7 1000 1537', 'readv -v 990 16 16', 'flush'),
     {
       run: on(image, 'discard 0 64k', 'discard 128k 128k', 'read -v 64k 16', 'length'),
@@ -112,6 +128,7 @@ compareAll(
     .flatMap(casesOf)
     .concat(
       on('bits.qcow2', 'write -P 9 100k 100k', 'read -P 9 100k 100k', 'map', 'length'),
+      on('over.qcow2', 'write -z 130k 3k', 'write -z 250k 80k', 'write -z 1k 1k', 'map'),
       on('bits.qcow2', 'write -z 64k 64k', 'discard 0 1M', 'flush', 'map'),
       on('bits.qcow2', 'aio_write -P 4 300k 5k', 'aio_flush', 'truncate 2M', 'length', 'map'),
       {

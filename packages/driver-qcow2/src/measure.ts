@@ -33,6 +33,7 @@ export async function measureImage(
       passphrase: encrypted ? SOME_PASSPHRASE : undefined,
     },
     crypto,
+    'measure',
   );
   const clusterSize = 2 ** layout.header.clusterBits;
   const fullyAllocated = layout.clusters * clusterSize;

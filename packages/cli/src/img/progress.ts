@@ -1,4 +1,5 @@
 import type { Progress } from 'lamella';
+import { decimals } from '../command-line/decimals.js';
 import type { ProgressDisplay, Session, Task } from '../command-line/session.js';
 
 /** Smallest step that is shown, in percent. */
@@ -56,6 +57,6 @@ class ProgressLine implements ProgressDisplay {
 
   #show(percent: number): void {
     this.#shown = percent;
-    this.#session.out(`    (${percent.toFixed(2)}/100%)\r`);
+    this.#session.out(`    (${decimals(percent, 2)}/100%)\r`);
   }
 }

@@ -22,6 +22,9 @@ export function snapshotOption(short: string, long: string): CommandOption<Snaps
     metavar: 'SNAPSHOT',
     help: 'read a snapshot: its name or identifier, or snapshot.id=…,snapshot.name=…',
     apply(settings, value) {
+      if (value.startsWith('snapshot.')) {
+        readSelection(value);
+      }
       settings.snapshot = value;
     },
   };
@@ -96,16 +99,22 @@ async function openSnapshot(image: OpenImage, wanted: string): Promise<OpenSourc
 
 type Known = { readonly id: string; readonly name: string };
 
-function selector(wanted: string): (snapshot: Known) => boolean {
-  if (!wanted.startsWith('snapshot.')) {
-    return ({ id, name }) => id === wanted || name === wanted;
-  }
+/** @throws Failure for keys that select nothing, before any image is opened */
+function readSelection(wanted: string): ReadonlyMap<string, string | undefined> {
   const keys = new Map(parseOptionList(wanted).map(({ name, value }) => [name, value]));
   for (const key of keys.keys()) {
     if (key !== 'snapshot.id' && key !== 'snapshot.name') {
       throw new Failure(`Invalid parameter '${key}'\nFailed in parsing snapshot param '${wanted}'`);
     }
   }
+  return keys;
+}
+
+function selector(wanted: string): (snapshot: Known) => boolean {
+  if (!wanted.startsWith('snapshot.')) {
+    return ({ id, name }) => id === wanted || name === wanted;
+  }
+  const keys = readSelection(wanted);
   const [id, name] = [keys.get('snapshot.id'), keys.get('snapshot.name')];
   return (known) =>
     (id === undefined || known.id === id) && (name === undefined || known.name === name);

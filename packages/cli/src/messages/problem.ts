@@ -37,7 +37,7 @@ function lockText(problem: string): string {
   const match = LOCK.exec(problem);
   return match === null
     ? 'Failed to lock byte 100'
-    : `Failed to get ${match[1] ?? ''}"${match[2]}" lock`;
+    : `Failed to get ${match[1] ?? ''}"${match[2]?.replaceAll('-', ' ')}" lock`;
 }
 
 /** What to print for an error that nobody had a better text for. */

@@ -193,13 +193,51 @@ export class Writer {
 
   async #zeroByMetadata(position: number, end: number, unmap: boolean): Promise<number> {
     const { image } = this.#top;
-    const unit = image.clusterSize;
-    const length = end === image.size ? end - position : alignDown(end - position, unit);
-    if (image.zero === undefined || position % unit !== 0 || length <= 0) {
+    if (image.zero === undefined) {
       return 0;
     }
-    const context: ZeroContext = { unmap, zeroBelow: this.#locator.zeroBelowTop(position) };
-    return image.zero(position, length, context);
+    const unit = image.clusterSize;
+    const whole = end === image.size ? end : alignDown(end, unit);
+    if (position % unit === 0 && whole > position) {
+      return image.zero(position, whole - position, this.#zeroContext(position, unmap));
+    }
+    const start = alignDown(position, unit);
+    const clusterEnd = Math.min(start + unit, image.size);
+    const partEnd = Math.min(end, clusterEnd);
+    if (!(await this.#isZeroBeside(position, partEnd, start, clusterEnd))) {
+      return 0;
+    }
+    const context = this.#zeroContext(start, unmap);
+    const done = await image.zero(start, clusterEnd - start, context);
+    return start + done < clusterEnd ? 0 : partEnd - position;
+  }
+
+  #zeroContext(position: number, unmap: boolean): ZeroContext {
+    return { unmap, zeroBelow: this.#locator.zeroBelowTop(position) };
+  }
+
+  /**
+   * Whether a cluster may become zeroes as a whole when a part of it shall: the top image has no data there, and
+   * the rest reads as zeroes already.
+   */
+  async #isZeroBeside(
+    partStart: number,
+    partEnd: number,
+    start: number,
+    end: number,
+  ): Promise<boolean> {
+    const { image } = this.#top;
+    for (let position = start; position < end; ) {
+      const { kind, length } = await image.map(position, end - position);
+      if (kind === 'data' || kind === 'compressed') {
+        return false;
+      }
+      position += checkedLength(length, end - position, this.#top.storage);
+    }
+    return (
+      (await this.#locator.isZero(start, partStart - start)) &&
+      (await this.#locator.isZero(partEnd, end - partEnd))
+    );
   }
 
   async #zeroByWriting(offset: number, length: number, unmap: boolean): Promise<void> {

@@ -49,9 +49,14 @@ export interface Layout {
 /**
  * Plans a new image without touching anything.
  *
+ * @param purpose - `measure` for an image that will never be made as planned: its refcount table may have any length
  * @throws LamellaError `INVALID_ARGUMENT`, `LIMIT_EXCEEDED`
  */
-export function planLayout(create: CreateOptions, crypto: CryptoPlatform | undefined): Layout {
+export function planLayout(
+  create: CreateOptions,
+  crypto: CryptoPlatform | undefined,
+  purpose: 'create' | 'measure' = 'create',
+): Layout {
   const options = readCreateOptions(create, crypto);
   const clusterSize = 2 ** options.clusterBits;
   const size = roundedSize(create.size);
@@ -69,6 +74,9 @@ export function planLayout(create: CreateOptions, crypto: CryptoPlatform | undef
   const l2Clusters = mapsDataFile ? l1Size : l2Tables;
   const others = 1 + l1Clusters + luksClusters + l2Clusters + dataClusters;
   const counted = countClusters(others, clusterSize, 2 ** options.refcountOrder);
+  if (purpose === 'create') {
+    assertTableLength(counted.tableClusters * clusterSize);
+  }
   const l1Offset = (1 + counted.tableClusters + counted.blocks) * clusterSize;
   const luksOffset = l1Offset + l1Clusters * clusterSize;
   const l2Offset = luksOffset + luksClusters * clusterSize;
@@ -178,12 +186,15 @@ function countClusters(
     blocks = Math.max(blocks, nextBlocks);
     tableClusters = Math.max(tableClusters, nextTable);
   }
-  if (tableClusters * clusterSize > MAX_REFCOUNT_TABLE_BYTES) {
+  return { tableClusters, blocks };
+}
+
+function assertTableLength(bytes: number): void {
+  if (bytes > MAX_REFCOUNT_TABLE_BYTES) {
     throw new LamellaError('LIMIT_EXCEEDED', 'the refcount table would pass 8 MiB', {
       hint: 'Use larger clusters or narrower refcounts.',
     });
   }
-  return { tableClusters, blocks };
 }
 
 function incompatibleFeatures(options: Qcow2CreateOptions): FeatureBits {

@@ -101,14 +101,17 @@ export class ImageLocks {
 
   #assertFree({ uses, shares }: StoragePermissions): void {
     for (const [bit, permission] of BITS.entries()) {
-      if (!shares.includes(permission) && this.#isTaken(USED + bit)) {
-        throw this.#locked(
-          `another process is using it for ${DOING[permission]} (no shared '${permission}' lock)`,
-        );
-      }
       if (uses.includes(permission) && this.#isTaken(UNSHARED + bit)) {
         throw this.#locked(
           `another process is using it and does not allow ${DOING[permission]} (no '${permission}' lock)`,
+        );
+      }
+    }
+    // Where both are in the way, qemu-img names what it wants to do before what it wants others not to do.
+    for (const [bit, permission] of BITS.entries()) {
+      if (!shares.includes(permission) && this.#isTaken(USED + bit)) {
+        throw this.#locked(
+          `another process is using it for ${DOING[permission]} (no shared '${permission}' lock)`,
         );
       }
     }

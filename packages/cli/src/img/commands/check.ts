@@ -1,5 +1,6 @@
 import { type CheckResult, type Disk, isLamellaError, type RepairMode } from 'lamella';
 import { defineCommand } from '../../command-line/command.js';
+import { decimals } from '../../command-line/decimals.js';
 import { Failure, wrongUsage } from '../../command-line/failure.js';
 import { formatJson } from '../../command-line/json.js';
 import { complain, type Session } from '../../command-line/session.js';
@@ -194,7 +195,7 @@ function allocationLine(
   total: number,
   allocated: number,
 ): string {
-  const percent = (part: number, whole: number): string => `${((part * 100) / whole).toFixed(2)}%`;
+  const percent = (part: number, whole: number): string => `${decimals((part * 100) / whole, 2)}%`;
   return (
     `${allocated}/${total} = ${percent(allocated, total)} allocated, ` +
     `${percent(fragmentedClusters, allocated)} fragmented, ` +

@@ -71,11 +71,11 @@ export const resize = defineCommand<Settings>({
       if (size <= 0) {
         throw new Failure('New image size must be positive');
       }
-      if (size < disk.size && shrink !== true) {
-        throw new Failure(SHRINK_REFUSED);
-      }
       if (size < disk.size && (preallocation ?? 'off') !== 'off') {
         throw new Failure('Preallocation can only be used for growing images');
+      }
+      if (size < disk.size && shrink !== true) {
+        throw new Failure(SHRINK_REFUSED);
       }
       if (disk.openLayers[0]?.image.clusterSize !== 1 && size % SECTOR !== 0) {
         throw new Failure(
