@@ -3,7 +3,29 @@ import { compareAll } from './support/differential.js';
 const SECRET = '--object secret,id=s,data=abc';
 const LUKS_OVERLAY = 'create -q -f qcow2 -u -b luks.qcow2 -F qcow2 t.qcow2 1M';
 
+const KEYS =
+  '--object secret,id=s,data=abc --object secret,id=b,data=other --object secret,id=w,data=no';
+const LUKS = '--image-opts driver=qcow2,encrypt.key-secret=s,file.filename=luks.qcow2';
+const changeKeys = (...options: string[]): string =>
+  `amend ${KEYS} -o ${options.map((one) => `encrypt.${one}`).join(',')} ${LUKS}`;
+const ADD = changeKeys('state=active', 'new-secret=b', 'iter-time=10');
+
 compareAll([
+  changeKeys('state=active'),
+  changeKeys('state=active', 'keyslot=0', 'new-secret=b', 'iter-time=10'),
+  changeKeys('state=active', 'keyslot=9', 'new-secret=b', 'iter-time=10'),
+  changeKeys('state=active', 'new-secret=b', 'old-secret=s', 'iter-time=10'),
+  Array.from({ length: 8 }, () => ADD).join(' && '),
+  changeKeys('state=inactive'),
+  changeKeys('state=inactive', 'keyslot=0'),
+  changeKeys('state=inactive', 'keyslot=1'),
+  `amend --force ${changeKeys('state=inactive', 'keyslot=1').slice('amend '.length)}`,
+  changeKeys('state=inactive', 'keyslot=9'),
+  changeKeys('state=inactive', 'keyslot=0', 'new-secret=b'),
+  changeKeys('state=inactive', 'keyslot=0', 'old-secret=w'),
+  changeKeys('state=inactive', 'old-secret=w'),
+  changeKeys('state=inactive', 'old-secret=s'),
+  changeKeys('state=inactive', 'old-secret=s', 'iter-time=10'),
   'resize -f raw base.raw 2M',
   'resize base.raw 2M',
   'resize -f raw base.raw +64k',

@@ -4,12 +4,17 @@ import type { Storage } from '../storage/index.js';
 import type { Preallocation } from './image.js';
 import type { LongOperation } from './long-operation.js';
 
+/**
+ * Bytes that are written at the beginning of an empty storage: where there is data, the alignment that direct I/O
+ * needs can be found out by reading. QEMU's tools do the same.
+ */
+const FIRST_BLOCK = 4096;
 /** Bytes reserved by one call, so that a long preallocation can be ended. */
 const STEP = 256 * 1024 * 1024;
 
 /**
  * Makes a range at the end of a storage, growing it: as a hole (`off`, `metadata`), with space reserved
- * (`falloc`), or with zeroes written (`full`).
+ * (`falloc`), or with zeroes written (`full`). The first 4 KiB of an empty storage are written in any case.
  *
  * @param start - where the storage's content ends, bytes
  * @param end - where it is to end, bytes
@@ -22,6 +27,9 @@ export async function preallocate(
   preallocation: Preallocation,
   operation: LongOperation = {},
 ): Promise<void> {
+  if (storage.size === 0 && end > 0) {
+    await storage.write(zeroes(Math.min(FIRST_BLOCK, end)), 0);
+  }
   if (preallocation === 'off' || preallocation === 'metadata') {
     await storage.truncate(end);
   } else {

@@ -3,6 +3,7 @@ import {
   LamellaError,
   type LongOperation,
   type Preallocation,
+  preallocate,
   reserveZeroes,
 } from '@lamella/core';
 import type { NewDataFile } from './options.js';
@@ -32,7 +33,9 @@ export async function makeDataFile(
   if ((preallocation === 'falloc' || preallocation === 'full') && reserved < size) {
     await reserveZeroes(storage, reserved, size, preallocation, { signal, onProgress });
   }
-  if (storage.size < size || (!keep && storage.size > size)) {
+  if (storage.size < size) {
+    await preallocate(storage, storage.size, size, 'off');
+  } else if (!keep && storage.size > size) {
     await storage.truncate(size);
   }
   await storage.flush();

@@ -1,6 +1,7 @@
 import {
   alignUp,
   isLamellaError,
+  preallocate,
   type ResizeOptions,
   reserveZeroes,
   type Storage,
@@ -33,7 +34,7 @@ export async function growDataFile(
     }
   }
   if (data.size < to) {
-    await data.truncate(to);
+    await preallocate(data, data.size, to, 'off');
   }
   await data.flush();
 }

@@ -1,7 +1,6 @@
 import {
   type Image,
   isLamellaError,
-  type LamellaError,
   type OptionSchema,
   type OptionValue,
   PLACE_OF_BACKING,
@@ -10,7 +9,7 @@ import { defineCommand } from '../../command-line/command.js';
 import { Failure, wrongUsage } from '../../command-line/failure.js';
 import { asksForHelp } from '../../command-line/option-list.js';
 import type { Session } from '../../command-line/session.js';
-import { problemText } from '../../messages/problem.js';
+import { amendProblem } from '../../messages/amend-problem.js';
 import {
   assertOneNaming,
   CACHE,
@@ -123,58 +122,6 @@ export const amend = defineCommand<Settings>({
   },
 });
 
-/** What is said of a change that can't be made, where that differs from what is said of a new image. */
-function amendProblem(error: LamellaError, options: string): string {
-  const asked = options.includes('refcount_bits') ? [REFCOUNT_WIDTH, ...PROBLEMS] : PROBLEMS;
-  for (const [pattern, text] of asked) {
-    const match = pattern.exec(error.problem);
-    if (match !== null) {
-      return text(...match.slice(1));
-    }
-  }
-  return problemText(error);
-}
-
-type Problem = readonly [RegExp, (...groups: readonly string[]) => string];
-
-const REFCOUNT_WIDTH: Problem = [
-  /^compat=0\.10 has refcounts of 16 bits only/,
-  () =>
-    'Refcount widths other than 16 bits require compatibility level 1.1 or above (use compat=1.1 or greater)',
-];
-
-const PROBLEMS: readonly Problem[] = [
-  [/^option 'compat' for .* cannot be '(.*)'$/, (level) => `Unknown compatibility level ${level}`],
-  [
-    /^compat=0\.10 has no lazy refcounts$/,
-    () =>
-      'Lazy refcounts only supported with compatibility level 1.1 and above (use compat=1.1 or greater)',
-  ],
-  [
-    /^the cluster at byte (\d+) has a refcount of (\d+), which does not fit into (\d+) bits$/,
-    (offset, refcount, bits) =>
-      `Cannot decrease refcount entry width to ${bits} bits: Cluster at offset ` +
-      `0x${Number(offset).toString(16)} has a refcount of ${refcount}`,
-  ],
-  [
-    /^compat=0\.10 has no compression by zstd$/,
-    () => 'Cannot downgrade an image with zstd compression type and existing compressed clusters',
-  ],
-  [
-    /^only an image with an external data file can be given another name for it$/,
-    () => 'data-file can only be set for images that use an external data file',
-  ],
-  [
-    /^data_file_raw can't be turned on for an image that exists$/,
-    () => 'data-file-raw cannot be set on existing images',
-  ],
-  [
-    /^no key would be left and the data would be lost$/,
-    () =>
-      'All the active keyslots match the (old) password that was given and erasing them will erase all the data in the image irreversibly - refusing operation',
-  ],
-];
-
 /** What `-o` can change. */
 function amendable(format: string, schema: OptionSchema | undefined): OptionSchema {
   if (schema === undefined) {
@@ -212,9 +159,25 @@ function readValues(
       rest.set(name, secret ? new TextDecoder().decode(secrets.get(String(value))) : value);
     }
   }
+  assertKeyChange(rest);
   if (force === true && encrypted === true) {
     rest.set('encrypt.force', true);
   }
   const size = values.get('size');
   return { size: size === undefined ? undefined : Number(size), rest };
+}
+
+/** The library unlocks by the old passphrase when a key is added; QEMU wants none there. */
+function assertKeyChange(values: ReadonlyMap<string, OptionValue>): void {
+  const state = values.get('encrypt.state');
+  if (state === 'active' && values.has('encrypt.new-secret') && values.has('encrypt.old-secret')) {
+    throw new Failure("'old-secret' must not be given when activating keyslots");
+  }
+  if (
+    state === 'inactive' &&
+    values.has('encrypt.iter-time') &&
+    !values.has('encrypt.new-secret')
+  ) {
+    throw new Failure("'iter-time' must not be given when erasing keyslots");
+  }
 }

@@ -147,17 +147,20 @@ async function eraseKeys(request: KeyRequest): Promise<void> {
   const matching = oldSecret === undefined ? undefined : await volume.slotsOf(oldSecret);
   const chosen = slot === undefined ? (matching ?? []) : [slot];
   if (matching !== undefined && !chosen.some((index) => matching.includes(index))) {
-    throw new LamellaError('WRONG_PASSPHRASE', 'no key to erase opens with this passphrase', {
-      location,
-    });
+    const which = slot === undefined ? 'no key to erase opens' : `key slot ${slot} does not open`;
+    throw new LamellaError('WRONG_PASSPHRASE', `${which} with this passphrase`, { location });
   }
   const { slots } = volume.header;
   const active = slots.flatMap((each, index) => (each.active ? [index] : []));
-  if (slot !== undefined && !active.includes(slot)) {
+  if (slot !== undefined && !active.includes(slot) && !request.force) {
     throw refuse(location, `key slot ${slot} is not in use`, `In use: ${active.join(', ')}.`);
   }
   if (active.every((index) => chosen.includes(index)) && !request.force) {
-    throw new LamellaError('UNSUPPORTED', 'no key would be left and the data would be lost', {
+    const problem =
+      slot === undefined
+        ? 'no key would be left and the data would be lost'
+        : `key slot ${slot} is the last one in use: without it, the data would be lost`;
+    throw new LamellaError('UNSUPPORTED', problem, {
       location,
       hint: 'Add another key first, or say encrypt.force=on.',
     });
