@@ -43,6 +43,15 @@ info --image-opts driver=qcow2,file.driver=nosuch,file.filename=x
 info --image-opts driver=qcow2,file.driver=blkdebug,file.nonsense=1,file.image.filename=plain.qcow2
 info --image-opts driver=file,filename=base.raw
 info --image-opts driver=qcow2,data-file.filename=base.raw,file.filename=plain.qcow2
+map --image-opts driver=qcow2,data-file.filename=base.raw,file.filename=plain.qcow2
+create -q -f qcow2 -o data_file=gone.raw t.qcow2 1M && map --image-opts driver=qcow2,data-file.filename=nowhere.raw,file.filename=t.qcow2
+create -q -f qcow2 -o data_file=gone.raw t.qcow2 1M && check --image-opts driver=qcow2,data-file.filename=nowhere.raw,file.filename=t.qcow2
+info -U --image-opts driver=qcow2,file.filename=plain.qcow2,force-share=off
+info -U --image-opts driver=qcow2,file.filename=plain.qcow2,force-share=on
+map --image-opts driver=qcow2,file.filename=plain.qcow2,force-share=on
+check -U --image-opts driver=qcow2,file.filename=plain.qcow2,force-share=off
+check -r all --image-opts driver=qcow2,file.filename=plain.qcow2,force-share=on
+resize --image-opts driver=qcow2,file.filename=plain.qcow2,force-share=on 2M
 info --image-opts file=plain.qcow2
 info --image-opts plain.qcow2
 info --image-opts filename=plain.qcow2

@@ -14,7 +14,7 @@ import {
   takeStorage,
 } from 'lamella';
 import { Failure } from '../command-line/failure.js';
-import { parseOptionList } from '../command-line/option-list.js';
+import { isOn, parseOptionList } from '../command-line/option-list.js';
 import type { Secrets } from '../command-line/secrets.js';
 import { takeRuntimeOptions } from './runtime-options.js';
 
@@ -50,6 +50,8 @@ export interface OpenableName {
   readonly dataFile?: string | undefined;
   /** Passphrases of the images below. */
   readonly passphrases?: PassphraseSource | undefined;
+  /** Whether it says that the image is shared with whoever uses it, or that it is not. */
+  readonly forceShare?: boolean | undefined;
   /** Checks what depends on the size of a cluster, in bytes. */
   readonly assertFits?: ((clusterSize: number) => void) | undefined;
 }
@@ -125,6 +127,7 @@ function fromOptions(
   givenFormat: string | undefined,
   secrets: Secrets,
 ): OpenableName {
+  const shares = keys.get('force-share');
   const take = (key: string): OptionValue | undefined => {
     const value = keys.get(key);
     keys.delete(key);
@@ -160,6 +163,7 @@ function fromOptions(
     dataFile: dataFile === undefined ? undefined : plainPath(String(dataFile)),
     passphrases,
     assertFits,
+    forceShare: shares === undefined ? undefined : isOn(String(shares)),
     ...below,
     ...(protocol ? { protocol: driver } : {}),
   };

@@ -5,6 +5,7 @@ import {
   closeLayers,
   Disk,
   isLamellaError,
+  LamellaError,
   type References,
   type Storage,
 } from 'lamella';
@@ -20,6 +21,7 @@ import {
   WORKING_DIRECTORY,
   warnOf,
 } from './open-image.js';
+import { sharingOf } from './sharing.js';
 
 /**
  * Opens an image that may be damaged, without what it refers to.
@@ -37,14 +39,13 @@ export async function openForCheck(
 ): Promise<OpenImage> {
   let name: OpenableName | undefined;
   try {
-    if (options.writable && options.forceShare === true) {
-      throw new Failure('force-share=on can only be used with read-only images');
-    }
     name = readImageName(argument, session.secrets);
+    const forceShare = sharingOf(options, name);
     warnOf(session, name);
     const { backing } = name;
     const layer = await session.lamella.container.resolve(ChainResolver).openLayer(imageOf(name), {
       ...options,
+      forceShare,
       passphrase: name.passphrase,
       dataFile: name.dataFile,
       forCheck: true,
@@ -77,8 +78,14 @@ async function assertDataFileOpens(
   if (path !== undefined) {
     const resolver = lamella.container.resolve(ChainResolver);
     const { driver, location } = resolver.resolveDataFile(path, WORKING_DIRECTORY);
-    const storage = await driver.open(location, { writable: false });
-    await storage.close();
+    try {
+      const storage = await driver.open(location, { writable: false });
+      await storage.close();
+    } catch (error) {
+      throw isLamellaError(error, 'NOT_FOUND')
+        ? new LamellaError('NOT_FOUND', `the data file '${path}' does not exist`, { cause: error })
+        : error;
+    }
   }
 }
 

@@ -15,6 +15,7 @@ import { causeOf, Failure } from '../command-line/failure.js';
 import type { Session } from '../command-line/session.js';
 import { openFailureText } from '../messages/open-failure.js';
 import { type ImageArgument, type OpenableName, readImageName } from './image-name.js';
+import { SharingConflict, sharingOf } from './sharing.js';
 
 /** Any name in the working directory: QEMU looks there for data files, wherever the image is. */
 export const WORKING_DIRECTORY = 'image';
@@ -67,10 +68,8 @@ export async function openImage(
   const { exitCode = 1, failure = 'Could not open' } = options;
   let name: OpenableName | undefined;
   try {
-    if (options.writable === true && options.forceShare === true) {
-      throw new Failure('force-share=on can only be used with read-only images');
-    }
     name = readImageName(argument, session.secrets);
+    const forceShare = sharingOf(options, name);
     warnOf(session, name);
     if (options.alone === true) {
       assertNothingBelow(name);
@@ -81,7 +80,7 @@ export async function openImage(
       dataFilesBeside: WORKING_DIRECTORY,
       writable: options.writable,
       writableLayers: options.writableLayers,
-      forceShare: options.forceShare,
+      forceShare,
       cache: options.cache,
       topOnly: options.alone,
       references: options.references,
@@ -161,6 +160,9 @@ export function openProblem(
   name: OpenableName | undefined,
   writable = false,
 ): string | undefined {
+  if (error instanceof SharingConflict) {
+    return undefined;
+  }
   if (error instanceof Failure) {
     return error.message;
   }

@@ -11,6 +11,7 @@ import {
   warnIfGuessed,
   warnOf,
 } from '../img/open-image.js';
+import { sharingOf } from '../img/sharing.js';
 import { OpenedImage, type OpenRequest } from './opened-image.js';
 
 /**
@@ -24,14 +25,11 @@ export async function openForShell(
   request: OpenRequest,
   again = false,
 ): Promise<OpenedImage> {
-  const { path, writable, snapshot, forceShare } = request;
+  const { path, writable, snapshot } = request;
   const label = path === undefined ? "can't open" : `can't open device ${path}`;
   const writesFile = writable && !snapshot;
   let name: OpenableName | undefined;
   try {
-    if (writable && forceShare) {
-      throw new Failure('force-share=on can only be used with read-only images');
-    }
     if (request.copyOnRead && !writable) {
       throw new Failure("Can't use copy-on-read on read-only device");
     }
@@ -42,6 +40,7 @@ export async function openForShell(
       );
     }
     name = nameOf(session, request);
+    const forceShare = sharingOf(request, name, '-U');
     warnOf(session, name);
     const chain = await session.lamella.container.resolve(ChainResolver).open(imageOf(name), {
       passphrase: name.passphrase,

@@ -52,6 +52,10 @@ const KNOWN: readonly (readonly [problem: RegExp, text: KnownText])[] = [
   ],
   [/^option 'compat' for .* cannot be '(.*)'$/, "Parameter 'version' does not accept value '$1'"],
   [/^option 'encrypt\.(.*)' for .* cannot be '(.*)'$/, "Parameter '$1' does not accept value '$2'"],
+  [
+    /^a data file was given \('.*'\), but the image keeps its data itself$/,
+    "'data-file' can only be set for images with an external data file",
+  ],
   [/^data_file_raw needs a data file$/, 'data-file-raw requires data-file'],
   [
     /^compat=0\.10 has no external data files$/,

@@ -55,6 +55,9 @@ function fileOf(error: LamellaError): string {
 /** How many backing files down the error is. */
 function levelsBelow(error: LamellaError, location: string): number {
   const { chain } = error;
+  if (/\bdata file\b/.test(error.problem)) {
+    return chain?.length ?? 0;
+  }
   const ofBacking =
     isLamellaError(error.cause, 'NOT_FOUND') || isLamellaError(error, 'INVALID_ARGUMENT');
   if (ofBacking && chain !== undefined) {

@@ -98,7 +98,7 @@ export class DataFileOpener {
   async #open(reference: Reference | undefined): Promise<Storage | undefined> {
     const { given, named, policy, storages, image } = this.#options;
     if (given !== undefined) {
-      return this.#openAt(storages.resolve(given));
+      return this.#openGiven(storages.resolve(given));
     }
     if (policy === 'deny') {
       return undefined;
@@ -139,6 +139,22 @@ export class DataFileOpener {
       throw new LamellaError('NOT_FOUND', `its data file '${text}'${leads} does not exist`, {
         location: image.location,
         hint: "Restore the file, name it as `dataFile`, or open with references: 'skip' to look at the rest.",
+        cause: error,
+      });
+    }
+  }
+
+  async #openGiven(name: StorageName): Promise<Storage> {
+    try {
+      return await this.#openAt(name);
+    } catch (error) {
+      if (!isLamellaError(error, 'NOT_FOUND')) {
+        throw error;
+      }
+      const { image, given } = this.#options;
+      throw new LamellaError('NOT_FOUND', `the data file '${given}' does not exist`, {
+        location: image.location,
+        hint: 'Give the location of the data file as it is.',
         cause: error,
       });
     }

@@ -21,3 +21,11 @@ export function missingBacking(
     },
   );
 }
+
+/** The same for a file that a backing image has beside it: its data file. */
+export function missingBelow(
+  { problem, location, hint, cause }: LamellaError,
+  chain: readonly string[],
+): LamellaError {
+  return new LamellaError('NOT_FOUND', problem, { location, chain, hint, cause });
+}

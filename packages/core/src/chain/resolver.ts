@@ -30,7 +30,7 @@ import { assertConsistent, type ChainOptions, DEFAULT_MAX_DEPTH } from './chain-
 import { DataFileOpener, resolveDataFile } from './data-file.js';
 import { openAsOf } from './image-as-of.js';
 import { closeLayers, type Layer } from './layer.js';
-import { missingBacking } from './missing-backing.js';
+import { missingBacking, missingBelow } from './missing-backing.js';
 import { plainPath } from './name-keys.js';
 import { openUnlocked } from './passphrases.js';
 import { type ImageName, parseImageName } from './reference-name.js';
@@ -128,7 +128,7 @@ export class ChainResolver {
           passphrase: options.passphrase,
           snapshot: options.snapshot,
           dataFile: options.dataFile ?? name.dataFile,
-          dataFileIfAny: options.dataFile === undefined,
+          dataFileIfAny: options.metadataOnly === true && options.dataFile === undefined,
           chain: beside,
           follow: (references, link) =>
             this.#follow(below, references, [...beside, link], options, named),
@@ -341,7 +341,9 @@ export class ChainResolver {
         if (policy === 'skip') {
           return undefined;
         }
-        throw missingBacking(backing, location, namedBy, locations(chain), error);
+        throw isLamellaError(error.cause, 'NOT_FOUND')
+          ? missingBelow(error, locations(chain))
+          : missingBacking(backing, location, namedBy, locations(chain), error);
       }
       if (isLamellaError(error, 'INVALID_ARGUMENT')) {
         throw new LamellaError(
