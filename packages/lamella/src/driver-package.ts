@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url';
 import { CORE_VERSION, LamellaError } from '@lamella/core';
 import satisfies from 'semver/functions/satisfies.js';
 import validRange from 'semver/ranges/valid.js';
-import type { BlockDriverClass } from './lamella.js';
+import type { BlockDriverClass } from './options.js';
 
 /** The packages by whose version a driver says which interfaces it was built for; they have one version. */
 const INTERFACES = ['@lamella/core', 'lamella'];

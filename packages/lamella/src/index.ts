@@ -10,13 +10,13 @@ export { registerBuiltins } from './builtins.js';
 export type { ComposePart } from './compose.js';
 export { type ConvertImageOptions, ImageConverter } from './convert-image.js';
 export { type CreateImageOptions, ImageCreator } from './image-creator.js';
-export {
-  type BlockDriverClass,
-  type CompareImageOptions,
-  type ComposeOptions,
-  type FilterOptions,
-  Lamella,
-  type LamellaOptions,
-  type MeasureImageOptions,
-  type OverlayOptions,
-} from './lamella.js';
+export { Lamella } from './lamella.js';
+export type {
+  BlockDriverClass,
+  CompareImageOptions,
+  ComposeOptions,
+  FilterOptions,
+  LamellaOptions,
+  MeasureImageOptions,
+  OverlayOptions,
+} from './options.js';

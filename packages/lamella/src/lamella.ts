@@ -10,7 +10,6 @@ import {
   COMPRESSION_CODEC,
   type CommitOptions,
   type CommitResult,
-  type CompareOptions,
   type CompareResult,
   type ConvertResult,
   checkImage,
@@ -19,15 +18,11 @@ import {
   Disk,
   DiskStorage,
   DriverRegistry,
-  isLamellaError,
   LamellaError,
   type Layer,
-  type Logger,
   type Measurement,
-  type MeasureOptions,
   MemoryStorage,
   measureImage,
-  type OptionValues,
   type RebaseOptions,
   type RebaseResult,
   type References,
@@ -42,84 +37,18 @@ import {
 } from 'tsyringe';
 import { registerBuiltins } from './builtins.js';
 import { type ComposePart, composeLayers } from './compose.js';
+import { inherit, resolving } from './container.js';
 import { type ConvertImageOptions, ImageConverter } from './convert-image.js';
 import { type CreateImageOptions, ImageCreator } from './image-creator.js';
-
-/** How a {@link Lamella} is set up. */
-export interface LamellaOptions {
-  /**
-   * Parent container: drivers, storages and codecs that are registered there by now are used beside the
-   * built-in ones. tsyringe's global container by default.
-   */
-  readonly container?: DependencyContainer | undefined;
-  /** Where warnings go; dropped by default. */
-  readonly logger?: Logger | undefined;
-}
-
-/** How a chain of given parts is opened. */
-export interface ComposeOptions
-  extends Pick<
-    ChainOptions,
-    | 'references'
-    | 'maxDepth'
-    | 'cacheSize'
-    | 'dataFilesBeside'
-    | 'forceShare'
-    | 'cache'
-    | 'passphrases'
-  > {
-  /** Open the top layer for writing; by default exactly when it is made by this call. */
-  readonly writable?: boolean | undefined;
-}
-
-/** How two images are opened and compared. */
-export interface CompareImageOptions
-  extends CompareOptions,
-    Pick<
-      ChainOptions,
-      'format' | 'references' | 'maxDepth' | 'cacheSize' | 'forceShare' | 'cache' | 'passphrases'
-    > {
-  /** Format of the second image; `format` is that of the first. */
-  readonly otherFormat?: string | undefined;
-}
-
-/** What image {@link Lamella.measure} is to measure. */
-export interface MeasureImageOptions
-  extends MeasureOptions,
-    Pick<
-      ChainOptions,
-      'references' | 'maxDepth' | 'cacheSize' | 'forceShare' | 'cache' | 'passphrases' | 'snapshot'
-    > {
-  /** Format of the new image. */
-  readonly format: string;
-  /** Format of the source; found by its content if not given. */
-  readonly sourceFormat?: string | undefined;
-}
-
-/** How a throw-away overlay is made. */
-export interface OverlayOptions {
-  /** Most bytes of memory for what is written to it; no limit by default. */
-  readonly maxBytes?: number | undefined;
-  /** Format of the layer in memory; `qcow2` by default. */
-  readonly format?: string | undefined;
-  /** Size of the overlay's disk in bytes; that of the disk below by default. */
-  readonly size?: number | undefined;
-  /** Create options of that format. */
-  readonly options?: OptionValues | undefined;
-}
-
-/** How a disk is looked at through another driver. */
-export interface FilterOptions {
-  /** The driver: a filter, or a format whose image lies on the disk. */
-  readonly format: string;
-  /** Its open options. */
-  readonly options?: OptionValues | undefined;
-  /** Whether writes will be made; by default exactly when the disk takes writes. */
-  readonly writable?: boolean | undefined;
-}
-
-/** A driver class that a container can make. */
-export type BlockDriverClass = Exclude<InjectionToken<BlockDriver>, string | symbol>;
+import type {
+  BlockDriverClass,
+  CompareImageOptions,
+  ComposeOptions,
+  FilterOptions,
+  LamellaOptions,
+  MeasureImageOptions,
+  OverlayOptions,
+} from './options.js';
 
 /**
  * The way in: opens, makes and composes virtual disks with the built-in drivers and any others that are
@@ -458,22 +387,6 @@ export class Lamella {
   }
 }
 
-/** What a container can't make, it says with an error of its own kind, cause and all in one text. */
-function resolving<T>(resolve: () => T, what = 'what is registered'): T {
-  try {
-    return resolve();
-  } catch (error) {
-    if (isLamellaError(error)) {
-      throw error;
-    }
-    const why = error instanceof Error ? error.message : String(error);
-    throw new LamellaError('DRIVER_FAILED', `${what} can't be made: ${why}`, {
-      hint: 'A driver whose constructor takes something has to be @injectable(), by the same copy of tsyringe.',
-      cause: error,
-    });
-  }
-}
-
 /** Names in an image that lies on a disk mean nothing outside that disk. */
 async function refuseReferences({ backing, dataFile }: References, { storage }: ChainLink) {
   const reference = backing ?? dataFile;
@@ -482,18 +395,5 @@ async function refuseReferences({ backing, dataFile }: References, { storage }: 
       location: storage.location,
       hint: 'Only images that stand alone can be opened on a disk.',
     });
-  }
-}
-
-/** tsyringe looks at a parent only for tokens that the child has none of; ours are lists to add to. */
-function inherit<T>(
-  parent: DependencyContainer,
-  child: DependencyContainer,
-  token: InjectionToken<T>,
-): void {
-  if (parent.isRegistered(token, true)) {
-    for (const value of resolving(() => parent.resolveAll(token))) {
-      child.register(token, { useValue: value });
-    }
   }
 }
