@@ -67,8 +67,9 @@ t.test('a growth that fails or is aborted is undone', async (t) => {
 
 t.test('create', async (t) => {
   const kinds: readonly (readonly [Preallocation, RegExp])[] = [
-    ['off', /^truncate 1536 0$/],
-    ['falloc', /^writeZeroes 0 1536$/],
+    // What direct I/O finds its alignment by.
+    ['off', /^write 0 1536,truncate 1536 0$/],
+    ['falloc', /^write 0 1536,writeZeroes 0 1536$/],
     ['full', /^write 0 1536$/],
   ];
   for (const [preallocation, expected] of kinds) {

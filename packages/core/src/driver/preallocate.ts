@@ -27,7 +27,7 @@ export async function preallocate(
   preallocation: Preallocation,
   operation: LongOperation = {},
 ): Promise<void> {
-  if (storage.size === 0 && end > 0) {
+  if (storage.size === 0 && end > 0 && preallocation !== 'full') {
     await storage.write(zeroes(Math.min(FIRST_BLOCK, end)), 0);
   }
   if (preallocation === 'off' || preallocation === 'metadata') {

@@ -35,7 +35,10 @@ export async function createImage(
   if (layout.dataFile !== undefined) {
     await makeDataFile(layout.dataFile, header.size, area.preallocation, options);
   }
-  await storage.writeZeroes(0, area.l2Offset);
+  const { l1Offset } = header;
+  // With space for all of it: metadata with holes would look like that of a preallocated image.
+  await storage.writeZeroes(0, l1Offset, { unmap: false });
+  await storage.writeZeroes(l1Offset, area.l2Offset - l1Offset);
   await storage.write(refcountTable(layout), header.refcountTableOffset);
   await writeBlocks(storage, layout);
   if (layout.mapsDataFile) {
