@@ -79,7 +79,7 @@ for (const format of ['qcow2', 'qed']) {
       const writer = await hold();
       t.match(
         await refusal(image, { writable: true }),
-        /^LOCKED .*image: .*another process is using it for writing \(.*'write' lock\).*forceShare/,
+        /^LOCKED .*image: .*another process .* does not allow writing \(no 'write' lock\).*forceShare/,
         `${tool} writes, we may not`,
       );
       t.match(
