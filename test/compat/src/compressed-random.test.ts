@@ -199,7 +199,7 @@ for (const options of SPECS) {
         }
         return (await qemuCompare(image, 'qcow2', raw, 'raw')) === 'Images are identical.';
       }),
-      { numRuns: (unit >= 512 * KIB ? 6 : 25) * Number(process.env.LAMELLA_SOAK ?? '1') },
+      { numRuns: (unit >= 512 * KIB ? 4 : 14) * Number(process.env.LAMELLA_SOAK ?? '1') },
     );
     t.pass();
   });
