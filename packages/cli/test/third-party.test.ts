@@ -11,6 +11,7 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { plainNode } from '@lamella/test-support';
 import { isLamellaError, Lamella } from 'lamella';
 import t from 'tap';
 
@@ -28,8 +29,7 @@ function write(name: string, text: string): void {
 
 function run(program: 'img' | 'io', ...words: readonly string[]) {
   const { stdout, stderr, status } = spawnSync(
-    process.execPath,
-    [join(bin, `lamella-${program}.cjs`), ...words],
+    ...plainNode(join(bin, `lamella-${program}.cjs`), ...words),
     { cwd: project, encoding: 'utf8' },
   );
   return { stdout, stderr, status };

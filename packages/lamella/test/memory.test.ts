@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { plainNode } from '@lamella/test-support';
 import t from 'tap';
 import { be32, be64, type Edit, edited, le32, le64, QCOW2, QED } from './support/edits.js';
 import { golden } from './support/golden.js';
@@ -31,9 +32,8 @@ interface Answer {
 
 function measure(path: string, mode: 'ro' | 'rw'): Answer {
   const output = execFileSync(
-    process.execPath,
     // Small enough that leaning on the garbage collector does not count as memory.
-    ['--max-old-space-size=64', '--max-semi-space-size=2', CHILD, path, mode],
+    ...plainNode('--max-old-space-size=64', '--max-semi-space-size=2', CHILD, path, mode),
     { encoding: 'utf8', timeout: 120_000 },
   );
   const answer: unknown = JSON.parse(output);
