@@ -22,7 +22,7 @@ export const SPECS = {
 } as const satisfies Record<string, readonly ImageSpec[]>;
 
 const BACKINGS = ['alone', 'over a shorter backing file', 'over a longer backing file'] as const;
-const RUNS = 10;
+const RUNS = 14;
 
 const soak = Number(process.env.LAMELLA_SOAK ?? '1');
 const firstSeed = Number(process.env.LAMELLA_SEED ?? Date.now() % 2 ** 31);
